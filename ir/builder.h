@@ -14,7 +14,7 @@ std::vector<TensorType> infer_types(Op op, std::span<const TensorType> operands,
                                     std::span<const TensorType> wanted, std::string& error);
 
 // Wraps a graph. Every method demands well-typed arguments (a violation is an InternalError): who builds from user input checks first.
-// New nodes get `location` and, if set, `name_prefix` has no effect on them: names are given with named().
+// New nodes get `location`.
 class GraphBuilder {
  public:
   explicit GraphBuilder(Graph& graph) : graph_(graph) {}
