@@ -1,5 +1,8 @@
-// The syntax tree of a program: exactly what was written, nothing resolved. Nodes keep their source range, and comments that stand before a
-// statement or item stay with it, so that a tree prints back (--emit=nn).
+// The syntax tree of a program: exactly what was written, nothing resolved. Nodes keep their source range. Comments and blank lines stay with
+// the statement or item they stand before, so that a tree prints back (--emit=nn). A comment inside a statement counts as standing before it.
+//
+// Lists in ( ) and [ ] may end in a comma. Reserved words: and else false for if in inf minimize not or return true yield, and the names of
+// element types. All other words of the grammar are words only where the grammar wants them, and names elsewhere.
 //
 //   program   = { item }
 //   item      = "import" string | "const" name "=" expr | "hyper" name [":" type] "=" expr
@@ -14,7 +17,16 @@
 //             | "if" expr block ["else" (if | block)] | "for" name "in" (expr ".." expr | expr) block
 //             | "return" [expr {"," expr}] | "yield" expr {"," expr}
 //             | "minimize" expr ["over" path {"," path}] "with" expr | expr
-//   expr      = precedence of Python, with "|>" loosest; see parser.cpp's table
+//   path      = name {"." name}
+//   expr      = pipe; loosest first, all left associative but "**" and the prefixes:
+//   pipe      = or {"|>" name ["(" arguments ")"]}         or  = and {"or" and}          and   = not {"and" not}
+//   not       = "not" not | comparison                     comparison = sum [("==" | "!=" | "<" | "<=" | ">" | ">=") sum]
+//   sum       = product {("+" | "-") product}              product = unary {("*" | "/" | "@") unary}
+//   unary     = "-" unary | power                          power = postfix ["**" unary]
+//   postfix   = primary {"[" subscript {"," subscript} "]"}
+//   primary   = number | string | "true" | "false" | "inf" | path | name "(" arguments ")" | "[" [expr {"," expr}] "]"
+//             | "(" expr ")" | scan | tensor
+//   arguments = [[name "="] expr {"," [name "="] expr}]    subscript = ".." | expr | [expr] ":" [expr] [":" [expr]]
 //   scan      = "scan" name {"," name} "in" expr {"," expr} "axis" expr ["reverse"] ["carry" "(" name "=" expr {"," …} ")"] block
 #pragma once
 #include <cstdint>
@@ -47,6 +59,8 @@ struct FloatLiteral { double value; std::string text; };  // as written; `inf`
 struct BoolLiteral { bool value; };
 struct StringLiteral { std::string value; };
 struct NameRef { std::string name; };
+struct Path { std::vector<Name> parts; SourceRange range; };
+struct PathRef { Path path; };  // a.b, at least two parts: only what takes parameter paths (l1, l2) accepts it
 struct ListExpr { std::vector<ExprPtr> elements; };
 struct Unary { UnaryOp op; ExprPtr operand; };
 struct Binary { BinaryOp op; SourceRange op_range; ExprPtr left, right; };
@@ -87,7 +101,10 @@ struct TypeLiteral { std::unique_ptr<TypeExpr> type; };
 struct Expr {
   SourceRange range;
   bool parenthesized = false;
-  std::variant<IntLiteral, FloatLiteral, BoolLiteral, StringLiteral, NameRef, ListExpr, Unary, Binary, Call, Index, ScanExpr, TypeLiteral> node;
+  int height = 1;  // levels of the tree below and with this one; the parser bounds it, so recursion over trees is safe
+  std::variant<IntLiteral, FloatLiteral, BoolLiteral, StringLiteral, NameRef, ListExpr, Unary, Binary, Call, Index, ScanExpr, TypeLiteral,
+               PathRef>
+      node;
 };
 
 struct Dim {
@@ -106,11 +123,18 @@ struct TypeExpr {
   SourceRange range;
 };
 
+// One `// …`, without the slashes.
+struct Comment {
+  std::string text;
+  bool blank_before = false;  // an empty line separates it from what comes before
+};
+
 struct Statement;
 struct Block {
   std::vector<std::unique_ptr<Statement>> statements;
-  SourceRange range;                         // with the braces
-  std::vector<std::string> trailing_comments;  // before the closing brace
+  SourceRange range;                       // with the braces
+  std::optional<Comment> opening_comment;  // behind the opening brace
+  std::vector<Comment> trailing_comments;  // before the closing brace
 };
 
 struct Assign { std::vector<Name> targets; ExprPtr value; };
@@ -120,21 +144,21 @@ struct If { ExprPtr condition; Block then_block; std::unique_ptr<Block> else_blo
 struct For { Name name; ExprPtr first; ExprPtr limit; Block body; };  // limit null: `first` is a list
 struct Return { std::vector<ExprPtr> values; };
 struct Yield { std::vector<ExprPtr> values; };
-struct Path { std::vector<Name> parts; SourceRange range; };
 struct Minimize { ExprPtr loss; std::vector<Path> over; ExprPtr stages; };  // stages: a call, a name, or these joined by |> (left to right)
 struct ExprStatement { ExprPtr value; };
 
 struct Statement {
   SourceRange range;
-  std::vector<std::string> comments;  // whole lines before it, without "//"
-  std::string trailing_comment;       // on its last line, without "//"
+  std::vector<Comment> comments;            // before it
+  bool blank_before = false;                // an empty line separates it from what comes before, its own comments included
+  std::optional<Comment> trailing_comment;  // on its last line
   std::variant<Assign, Declaration, If, For, Return, Yield, Minimize, ExprStatement> node;
 };
 
 struct Parameter {
   Name name;
   std::shared_ptr<TypeExpr> type;  // null: takes any constant. Shared by names that were listed together.
-  ExprPtr default_value;           // may be null
+  ExprPtr default_value;           // may be null; of `a, b: int = 1` it is b's alone
   bool joined = false;             // shares its type with the next parameter: `q, k: f32[n]`
 };
 struct ReturnType {
@@ -157,15 +181,16 @@ struct Function {
 
 struct Item {
   SourceRange range;
-  std::vector<std::string> comments;
-  std::string trailing_comment;
+  std::vector<Comment> comments;
+  bool blank_before = false;
+  std::optional<Comment> trailing_comment;
   std::variant<Import, Const, Hyper, Function> node;
 };
 
 struct File {
   const SourceFile* source = nullptr;
   std::vector<Item> items;
-  std::vector<std::string> trailing_comments;
+  std::vector<Comment> trailing_comments;
 };
 
 // All files that take part: the library, what was imported, and last the user's own. A file reached twice is there once.
