@@ -1,20 +1,21 @@
 // Adds nodes with inferred types, and small conveniences that every producer of graphs needs.
 #pragma once
 #include <initializer_list>
+#include <optional>
 #include <span>
 
 #include "ir/graph.h"
 
 namespace nncc {
 
-// The result types of `op`, from its row in the shape table. On a violation returns an empty list and sets `error`
-// (lower case, for a reader of .nnir). `wanted`: types that a rule cannot infer (cast, reshape, broadcast, slice, pad, iota,
-// random, matmul_packed, input, variable, call …), and that it checks.
+// The result types of `op`, from its row in the shape table. On a violation returns an empty list and sets
+// `error` (lower case, for a reader of .nnir). `wanted`: types that a rule cannot infer (cast, reshape,
+// broadcast, slice, pad, iota, random, matmul_packed, input, variable, call …), and that it checks.
 std::vector<TensorType> infer_types(Op op, std::span<const TensorType> operands, const Attributes& attributes,
                                     std::span<const TensorType> wanted, std::string& error);
 
-// Wraps a graph. Every method demands well-typed arguments (a violation is an InternalError): who builds from user input checks first.
-// New nodes get `location`.
+// Wraps a graph. Every method demands well-typed arguments (a violation is an InternalError): who builds from
+// user input checks first. New nodes get `location`.
 class GraphBuilder {
  public:
   explicit GraphBuilder(Graph& graph) : graph_(graph) {}
@@ -28,14 +29,19 @@ class GraphBuilder {
   }
   // Types given, for ops that cannot infer them.
   Value add_typed(Op op, std::span<const Value> operands, TensorType type, Attributes attributes = {});
-  NodeId add_multi(Op op, std::span<const Value> operands, std::vector<TensorType> types, Attributes attributes = {});
+  Value add_typed(Op op, std::initializer_list<Value> operands, TensorType type, Attributes attributes = {}) {
+    return add_typed(op, std::span<const Value>(operands.begin(), operands.size()), std::move(type),
+                     std::move(attributes));
+  }
+  NodeId add_multi(Op op, std::span<const Value> operands, std::vector<TensorType> types,
+                   Attributes attributes = {});
   Value named(Value v, std::string name);  // sets the node's name and returns v
 
   const TensorType& type(Value v) const { return graph_.type(v); }
 
   Value constant(Literal);
-  Value scalar(DType, double);               // rank 0
-  Value splat(TensorType, double);           // every element; for integer and bool types too
+  Value scalar(DType, double);      // rank 0
+  Value splat(TensorType, double);  // every element; for integer and bool types too
   Value splat_like(Value v, double value) { return splat(type(v), value); }
   Value variable(const std::string& name, TensorType type);
   Value iota(TensorType type, int axis);
@@ -69,8 +75,9 @@ class GraphBuilder {
 // The shape NumPy broadcasts a and b to, or nothing.
 std::optional<Shape> broadcast_shapes(const Shape& a, const Shape& b);
 
-// Copies the nodes of `body` into `into`, its arguments replaced by `arguments`; returns what its results become.
-// Locations: a copied node keeps its own unless empty, then takes `location`.
-std::vector<Value> inline_body(const Graph& body, std::span<const Value> arguments, Graph& into, Location location = {});
+// Copies the nodes of `body` into `into`, its arguments replaced by `arguments`; returns what its results
+// become. Locations: a copied node keeps its own unless empty, then takes `location`.
+std::vector<Value> inline_body(const Graph& body, std::span<const Value> arguments, Graph& into,
+                               Location location = {});
 
 }  // namespace nncc

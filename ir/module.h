@@ -57,6 +57,7 @@ enum class EntryKind : uint8_t {
   Init,   // gives every variable its first value; exactly one, named "init", without arguments or results
 };
 std::string_view entry_kind_name(EntryKind);  // "model", "train", "init"
+std::optional<EntryKind> parse_entry_kind(std::string_view);
 
 struct Entry {
   std::string name;

@@ -1,5 +1,6 @@
 // What an op is: its row of ops.def as data.
 #pragma once
+#include <cstdint>
 #include <initializer_list>
 #include <optional>
 #include <span>
@@ -36,6 +37,10 @@ enum class Attr : uint8_t {
 };
 std::string_view attr_name(Attr);  // "transpose_a"
 std::optional<Attr> parse_attr(std::string_view);
+
+// What an attribute holds; the alternatives of AttrValue.
+enum class AttrKind : uint8_t { Integer, Boolean, String, Integers, Literal };
+AttrKind attr_kind(Attr);
 
 // Properties that passes ask for instead of naming ops.
 enum OpTrait : uint32_t {
