@@ -14,8 +14,8 @@ namespace nncc {
 
 // What passes need to know of the machine and the user's wishes; no pass asks anything else.
 struct PassOptions {
-  int vector_lanes = 16;   // f32 lanes of the target's widest vector
-  bool accurate = false;   // --accurate: no form that costs digits
+  int vector_lanes = 16;      // f32 lanes of the target's widest vector
+  bool accurate = false;      // --accurate: no form that costs digits
   int64_t memory_budget = 0;  // bytes, 0: none
 };
 
@@ -26,7 +26,9 @@ class PassContext {
   const PassOptions& options;
   Diagnostics& diags;
   // "fuse-kernels: 12 kernels made"
-  void count(std::string what, int64_t n = 1) { if (n) statistics[std::move(what)] += n; }
+  void count(std::string what, int64_t n = 1) {
+    if (n) statistics[std::move(what)] += n;
+  }
   std::map<std::string, int64_t> statistics;  // of the pass that runs
 };
 
@@ -44,20 +46,22 @@ const PassInfo* find_pass(std::string_view name);
 
 struct PipelineOptions {
   PassOptions pass;
-  bool verify_each = false;                // --verify-each
-  std::vector<std::string> print_before;   // names, or "all"
+  bool verify_each = false;               // --verify-each
+  std::vector<std::string> print_before;  // names, or "all"
   std::vector<std::string> print_after;
   std::string stop_after;
-  std::string dump_dir;                    // one numbered .nnir for each pass that changed something
+  std::string dump_dir;  // one numbered .nnir for each pass that changed something
   bool time_passes = false;
   bool stats = false;
 };
 
-// A comma-separated list of pass names and of the pipelines O0, O1, O2. Unknown names are errors that suggest the nearest.
+// A comma-separated list of pass names and of the pipelines O0, O1, O2. Unknown names are errors that suggest
+// the nearest.
 std::vector<const PassInfo*> parse_pipeline(std::string_view text, Diagnostics&);
-// The passes in order; reports go to `log`. Stops early after stop_after or an error. A pass that breaks the graph is an InternalError that
-// names it and shows the graph before and after.
-// True if all passes up to the end (or stop_after) ran without a user error.
-bool run_pipeline(Module&, std::span<const PassInfo* const>, const PipelineOptions&, Diagnostics&, llvm::raw_ostream& log);
+// The passes in order; reports go to `log`. Stops early after stop_after or an error. A pass that breaks the
+// graph is an InternalError that names it and shows the graph before and after. True if all passes up to the
+// end (or stop_after) ran without a user error.
+bool run_pipeline(Module&, std::span<const PassInfo* const>, const PipelineOptions&, Diagnostics&,
+                  llvm::raw_ostream& log);
 
 }  // namespace nncc

@@ -1,0 +1,56 @@
+// One row for each primitive: how its result's gradient gives its operands' gradients.
+#pragma once
+#include <string_view>
+#include <vector>
+
+#include "ir/builder.h"
+
+namespace nncc {
+
+// What a rule sees: a node, the gradient of the loss with respect to its result, and which operands want
+// theirs.
+class GradientStep {
+ public:
+  GradientStep(GraphBuilder& builder, NodeId id, Value dy, std::vector<bool> wanted)
+      : b(builder),
+        node(builder.graph()[id]),
+        y{id, 0},
+        dy(dy),
+        wanted_(std::move(wanted)),
+        gradients_(node.operands.size()) {}
+
+  GraphBuilder& b;
+  const Node node;  // a copy: rules add nodes
+  const Value y;    // the node's result
+  const Value dy;
+
+  Value x(int operand) const { return node.operands[operand]; }
+  const TensorType& type(int operand) const { return b.type(node.operands[operand]); }
+  bool wants(int operand) const { return wanted_[operand]; }
+  // Sets the gradient of an operand that wants one; of the operand's type.
+  void give(int operand, Value gradient) {
+    if (wanted_[operand]) gradients_[operand] = gradient;
+  }
+  const std::vector<Value>& gradients() const { return gradients_; }
+
+ private:
+  std::vector<bool> wanted_;
+  std::vector<Value> gradients_;  // empty values: zero
+};
+
+using GradientFunction = void (*)(GradientStep&);
+
+struct GradientRule {
+  enum class Kind {
+    Differentiable,  // `apply` gives the gradients, by nodes that are differentiable themselves
+    Zero,            // constant almost everywhere, or not a number that moves: gradients end here
+    Leaf,            // has no operand to give a gradient to
+    Structural,      // gone before gradients are made
+  };
+  Kind kind = Kind::Structural;
+  GradientFunction apply = nullptr;
+  std::string_view reason;  // for all but Differentiable
+};
+const GradientRule& gradient_rule(Op);
+
+}  // namespace nncc

@@ -1,0 +1,42 @@
+#include "passes/graph_util.h"
+
+#include <algorithm>
+#include <bit>
+
+namespace nncc {
+
+const Literal* constant_of(const Graph& graph, Value v) {
+  const Node& node = graph[v.node];
+  return node.op == Op::Constant ? &node.attributes.literal(Attr::Value) : nullptr;
+}
+
+std::optional<double> splat_value(const Graph& graph, Value v) {
+  while (graph[v.node].op == Op::Reshape || graph[v.node].op == Op::Broadcast ||
+         graph[v.node].op == Op::Transpose)
+    v = graph[v.node].operands[0];
+  const Literal* literal = constant_of(graph, v);
+  if (!literal || !(literal->is_splat() || literal->num_elements() == 1)) return std::nullopt;
+  return literal->real(0);
+}
+
+bool has_single_use(const Graph& graph, Value v) {
+  const size_t uses = graph.uses(v).size();
+  if (uses > 1) return false;
+  size_t ends = 0;
+  for (const auto& result : graph.results) ends += result.value == v;
+  for (const auto& update : graph.updates) ends += update.value == v;
+  return uses + ends == 1;
+}
+
+bool identical(const Literal& a, const Literal& b) {
+  if (a.type() != b.type() || a.is_float() != b.is_float() || a.is_splat() != b.is_splat()) return false;
+  const int64_t n = a.is_splat() ? 1 : a.num_elements();
+  for (int64_t i = 0; i < n; ++i) {
+    const bool same = a.is_float() ? std::bit_cast<uint64_t>(a.real(i)) == std::bit_cast<uint64_t>(b.real(i))
+                                   : a.integer(i) == b.integer(i);
+    if (!same) return false;
+  }
+  return true;
+}
+
+}  // namespace nncc

@@ -1,0 +1,43 @@
+// The one list of passes, the named pipelines, and what must come before what.
+#include "passes/autodiff.h"
+#include "passes/cse.h"
+#include "passes/dce.h"
+#include "passes/inline.h"
+#include "passes/pass.h"
+#include "passes/pipelines.h"
+
+namespace nncc {
+
+std::span<const PassInfo> all_passes() {
+  static constexpr PassInfo kPasses[] = {
+      {"inline", "replaces calls of composites by their bodies", inline_calls},
+      {"autodiff", "replaces gradient nodes by the computation of the derivatives", autodiff},
+      {"cse", "computes equal expressions once", cse},
+      {"dce", "erases nodes and functions that nothing needs", dce},
+  };
+  return kPasses;
+}
+
+std::span<const NamedPipeline> named_pipelines() {
+  static constexpr NamedPipeline kPipelines[] = {
+      {"O0", "inline,autodiff,dce"},
+      {"O1", "inline,cse,autodiff,cse,dce"},
+      {"O2", "inline,cse,autodiff,cse,dce"},
+  };
+  return kPipelines;
+}
+
+std::span<const PassOrder> pass_orders() {
+  static constexpr PassOrder kOrders[] = {
+      {"inline", "autodiff", "gradients are made for primitives, not for calls"},
+  };
+  return kOrders;
+}
+
+const PassInfo* find_pass(std::string_view name) {
+  for (const PassInfo& pass : all_passes())
+    if (pass.name == name) return &pass;
+  return nullptr;
+}
+
+}  // namespace nncc
