@@ -1,6 +1,7 @@
 #include "ir/graph.h"
 
 #include <algorithm>
+#include <deque>
 #include <queue>
 
 #include <boost/graph/adjacency_list.hpp>
@@ -75,7 +76,7 @@ using Edges =
 }  // namespace
 
 struct Graph::Impl {
-  std::vector<Node> nodes;
+  std::deque<Node> nodes;  // references stay valid as more are added
   std::vector<bool> alive;
   int num_alive = 0;
   Edges edges;

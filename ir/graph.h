@@ -112,6 +112,7 @@ class Graph {
 
   // Adds a node whose operands exist. Types are as given: GraphBuilder infers them, verify() checks them.
   NodeId add(Node node);
+  // The reference stays valid until the node is erased or the graph compacted, whatever is added.
   const Node& operator[](NodeId id) const;
   const TensorType& type(Value v) const;
   bool contains(NodeId id) const;  // not erased

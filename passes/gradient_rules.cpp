@@ -175,7 +175,7 @@ void reduce_prod_gradient(S& s) {
 }
 
 void broadcast_gradient(S& s) {
-  const TensorType &from = s.type(0), &to = s.b.type(s.dy);
+  const TensorType from = s.type(0), to = s.b.type(s.dy);
   const auto& dims = s.node.attributes.integers(Attr::Dims);
   std::vector<bool> kept(to.rank(), false);
   for (size_t i = 0; i < dims.size(); ++i) kept[dims[i]] = from.shape[i] == to.shape[dims[i]];

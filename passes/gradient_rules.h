@@ -25,7 +25,7 @@ class GradientStep {
   const Value dy;
 
   Value x(int operand) const { return node.operands[operand]; }
-  const TensorType& type(int operand) const { return b.type(node.operands[operand]); }
+  TensorType type(int operand) const { return b.type(node.operands[operand]); }
   bool wants(int operand) const { return wanted_[operand]; }
   // Sets the gradient of an operand that wants one; of the operand's type.
   void give(int operand, Value gradient) {
