@@ -1,0 +1,203 @@
+#include "codegen/entry.h"
+
+#include <algorithm>
+#include <cstddef>
+#include <iterator>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "ir/diagnostic.h"
+#include "llvm/IR/IRBuilder.h"
+#include "llvm/IR/Module.h"
+#include "nn/abi.h"
+
+namespace nncc {
+namespace {
+
+// Buffers that an entry keeps on its stack. A tensor stays in its buffer while there is room, so one that
+// several kernels read is stored once; an entry of hundreds of kernels still takes a few KiB.
+constexpr size_t kMaxBuffers = 64;
+constexpr int kHostField = 2;
+
+struct Call {
+  NodeId node;
+  std::vector<Place> places;  // operands', then results'
+};
+
+std::vector<Call> calls_in_order(const Graph& graph) {
+  std::vector<Call> calls;
+  for (NodeId id : graph.topological_order()) {
+    const Node& node = graph[id];
+    if (node.op != Op::Kernel) {
+      const OpInfo& info = op_info(node.op);
+      NNCC_CHECK(info.has(Leaf) || info.has(Movement),
+                 "an entry still computes `" + std::string(info.name) + "` outside of kernels");
+      continue;
+    }
+    Call call{id, {}};
+    for (Value v : node.operands) {
+      const Node& from = graph[v.node];
+      NNCC_CHECK(from.places.size() == from.types.size(), "a kernel's operand has no place in memory");
+      call.places.push_back(from.places[v.result]);
+    }
+    NNCC_CHECK(node.places.size() == node.types.size(), "a kernel's result has no place in memory");
+    call.places.insert(call.places.end(), node.places.begin(), node.places.end());
+    calls.push_back(std::move(call));
+  }
+  return calls;
+}
+
+class EntryEmitter {
+ public:
+  EntryEmitter(const std::vector<Call>& calls, const Graph& graph, const KernelSymbols& symbols,
+               llvm::Module& into)
+      : calls_(calls), graph_(graph), symbols_(symbols), module_(into), b_(into.getContext()) {
+    // As in HalideRuntime.h: device, device_interface, host, flags, type, dimensions, dim, padding.
+    auto* i64 = b_.getInt64Ty();
+    auto* pointer = b_.getInt8PtrTy();
+    buffer_ = llvm::StructType::get(b_.getContext(), {i64, pointer, pointer, i64, i64, pointer, pointer});
+  }
+
+  llvm::Function* emit(const std::string& name, bool profiled) {
+    auto* pointers = b_.getInt8PtrTy()->getPointerTo();
+    auto* type = llvm::FunctionType::get(b_.getInt32Ty(), {b_.getInt8PtrTy(), pointers, pointers}, false);
+    function_ = llvm::Function::Create(type, llvm::GlobalValue::InternalLinkage, name, module_);
+    function_->addFnAttr(llvm::Attribute::NoUnwind);
+    b_.SetInsertPoint(llvm::BasicBlock::Create(b_.getContext(), "", function_));
+    context_ = function_->getArg(0);
+    context_->setName("context");
+    function_->getArg(1)->setName("inputs");
+    function_->getArg(2)->setName("outputs");
+    std::fill(std::begin(bases_), std::end(bases_), nullptr);
+    make_slots();
+    int32_t index = 0;
+    for (const Call& call : calls_) {
+      emit_call(call);
+      if (profiled) emit_hook(index);
+      ++index;
+    }
+    b_.CreateRet(b_.getInt32(NN_OK));
+    return function_;
+  }
+
+ private:
+  struct Slot {
+    llvm::Value* buffer = nullptr;
+    std::optional<Place> holds;
+    size_t last_call = 0;
+  };
+
+  void make_slots() {
+    std::vector<Place> distinct;
+    size_t most = 0;
+    for (const Call& call : calls_) {
+      distinct.insert(distinct.end(), call.places.begin(), call.places.end());
+      most = std::max(most, call.places.size());
+    }
+    std::sort(distinct.begin(), distinct.end());
+    distinct.erase(std::unique(distinct.begin(), distinct.end()), distinct.end());
+    slots_.assign(std::max(most, std::min(distinct.size(), kMaxBuffers)), {});
+    for (Slot& slot : slots_) slot.buffer = b_.CreateAlloca(buffer_);
+    call_ = 0;
+  }
+
+  // Field `offset` of nn_context, loaded where it is first needed; the function has one block.
+  llvm::Value* context_field(size_t offset, llvm::Type* type) {
+    llvm::Value* address = b_.CreateConstInBoundsGEP1_64(b_.getInt8Ty(), context_, offset);
+    return b_.CreateLoad(type, b_.CreateBitCast(address, type->getPointerTo()));
+  }
+
+  llvm::Value* base(Space space, int32_t index) {
+    switch (space) {
+      case Space::Arena:
+      case Space::Variables:
+      case Space::Constants: {
+        auto i = static_cast<size_t>(space);
+        if (!bases_[i]) bases_[i] = context_field(base_fields_[i], b_.getInt8PtrTy());
+        return bases_[i];
+      }
+      case Space::Input:
+      case Space::Output: {
+        llvm::Value* table = function_->getArg(space == Space::Input ? 1 : 2);
+        return b_.CreateLoad(b_.getInt8PtrTy(),
+                             b_.CreateConstInBoundsGEP1_64(b_.getInt8PtrTy(), table, index));
+      }
+    }
+    NNCC_UNREACHABLE("a place in no space");
+  }
+
+  // The buffer with `place` as its host.
+  llvm::Value* buffer_of(const Place& place) {
+    for (Slot& slot : slots_)
+      if (slot.holds == place) return slot.last_call = call_, slot.buffer;
+    // Not one that this call already uses: there are at least as many as a call has arguments.
+    Slot& slot = *std::min_element(slots_.begin(), slots_.end(),
+                                   [](const Slot& a, const Slot& b) { return a.last_call < b.last_call; });
+    llvm::Value* host =
+        b_.CreateConstInBoundsGEP1_64(b_.getInt8Ty(), base(place.space, place.index), place.offset);
+    b_.CreateStore(host, b_.CreateStructGEP(buffer_, slot.buffer, kHostField));
+    slot.holds = place;
+    slot.last_call = call_;
+    return slot.buffer;
+  }
+
+  void emit_call(const Call& call) {
+    ++call_;
+    // First those that are there already, lest a new one pushes them out.
+    for (const Place& place : call.places)
+      for (Slot& slot : slots_)
+        if (slot.holds == place) slot.last_call = call_;
+    std::vector<llvm::Value*> arguments = {context_};
+    std::vector<llvm::Type*> types = {b_.getInt8PtrTy()};
+    for (const Place& place : call.places) {
+      arguments.push_back(b_.CreateBitCast(buffer_of(place), b_.getInt8PtrTy()));
+      types.push_back(b_.getInt8PtrTy());
+    }
+    const std::string& kernel = graph_[call.node].attributes.string(Attr::Symbol);
+    auto symbol = symbols_.find(kernel);
+    NNCC_CHECK(symbol != symbols_.end(), "kernel `" + kernel + "` was not compiled");
+    auto callee =
+        module_.getOrInsertFunction(symbol->second, llvm::FunctionType::get(b_.getInt32Ty(), types, false));
+    b_.CreateCall(callee, arguments)->setDoesNotThrow();
+  }
+
+  void emit_hook(int32_t index) {
+    auto* type = llvm::FunctionType::get(b_.getVoidTy(), {b_.getInt8PtrTy(), b_.getInt32Ty()}, false);
+    llvm::Value* hook = context_field(offsetof(nn_context, on_kernel), type->getPointerTo());
+    llvm::Value* user = context_field(offsetof(nn_context, on_kernel_user), b_.getInt8PtrTy());
+    b_.CreateCall(type, hook, {user, b_.getInt32(index)});
+  }
+
+  const std::vector<Call>& calls_;
+  const Graph& graph_;
+  const KernelSymbols& symbols_;
+  llvm::Module& module_;
+  llvm::IRBuilder<> b_;
+  llvm::StructType* buffer_;
+  llvm::Function* function_ = nullptr;
+  llvm::Value* context_ = nullptr;
+  // By Space: arena, variables, constants.
+  static constexpr size_t base_fields_[3] = {offsetof(nn_context, arena), offsetof(nn_context, variables),
+                                             offsetof(nn_context, constants)};
+  llvm::Value* bases_[3] = {};
+  std::vector<Slot> slots_;
+  size_t call_ = 0;
+};
+
+}  // namespace
+
+EntryFunctions emit_entry(const Entry& entry, const KernelSymbols& symbols, llvm::Module& into) {
+  EntryFunctions functions;
+  std::vector<Call> calls = calls_in_order(entry.graph);
+  EntryEmitter emitter(calls, entry.graph, symbols, into);
+  functions.run = emitter.emit("nn_entry_" + entry.name, false);
+  functions.run_profiled = emitter.emit("nn_entry_" + entry.name + "_profiled", true);
+  std::vector<Call> hoisted = calls_in_order(entry.prepare);
+  if (!hoisted.empty())
+    functions.prepare = EntryEmitter(hoisted, entry.prepare, symbols, into)
+                            .emit("nn_entry_" + entry.name + "_prepare", false);
+  return functions;
+}
+
+}  // namespace nncc
