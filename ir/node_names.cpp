@@ -45,6 +45,12 @@ std::string quoted(std::string_view text) {
 std::string symbol_text(std::string_view name) { return "@" + name_text(name); }
 std::string name_text(std::string_view name) { return is_bare_name(name) ? std::string(name) : quoted(name); }
 
+std::string word_text(std::string_view name) {
+  const char first = name.empty() ? '0' : name[0];
+  const bool is_word = first == '_' || (first >= 'a' && first <= 'z') || (first >= 'A' && first <= 'Z');
+  return is_word ? name_text(name) : quoted(name);
+}
+
 std::string_view without_unique_suffix(std::string_view spelling) {
   const size_t dot = spelling.rfind('.');
   if (dot == spelling.npos || dot == 0 || !is_number(spelling.substr(dot + 1))) return {};

@@ -14,8 +14,10 @@ bool is_bare_name(std::string_view);
 std::string quoted(std::string_view);
 // "@mlp.dense.weight", or in quotes after the @.
 std::string symbol_text(std::string_view);
-// `name` as it stands after % or in a result list: bare, or else quoted.
+// `name` as it stands after % or @: bare, or else quoted.
 std::string name_text(std::string_view);
+// `name` as it stands alone, as of a result: bare if it begins like a word, or else quoted.
+std::string word_text(std::string_view);
 // "x" of "x.1", or nothing: what a name's spelling may have been made unique from.
 std::string_view without_unique_suffix(std::string_view);
 

@@ -135,7 +135,7 @@ void Printer::body(const Graph& graph, bool signature, std::string_view indent) 
     out_ << ") -> (";
     for (size_t i = 0; i < graph.results.size(); ++i) {
       const Graph::Result& result = graph.results[i];
-      out_ << (i ? ", " : "") << name_text(result.name);
+      out_ << (i ? ", " : "") << word_text(result.name);
       if (graph.contains(result.value.node)) out_ << ": " << graph.type(result.value).str();
     }
     out_ << ") ";

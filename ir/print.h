@@ -21,7 +21,10 @@
 //     } prepare { … }
 //   }
 //
-// Names: a node's own name, made unique with .1, .2, …; unnamed nodes are numbered. `//` starts a comment.
+// Names: a node's own name, made unique with .1, .2, …; unnamed nodes are numbered. A name that would read otherwise stands in quotes:
+// %"x.1", @"odd name". `//` starts a comment.
+// A place is arena+128, variables+0, constants+64, input[1]+0 or output[0]+0. Once memory is planned: `module @mlp variables 4096 {`.
+// A composite whose name was made unique: `composite @softmax.1 callee "softmax" (…)`.
 #pragma once
 #include <memory>
 #include <string>
@@ -42,7 +45,8 @@ std::string to_string(const Module&, const PrintOptions& = {});
 // The body of a function with canonical names and no locations: equal texts mean equal code.
 std::string canonical_text(const Graph&);
 
-// Nothing if there were errors, which are then in `diags`. Checks types by the shape rules.
+// Nothing if there were errors, which are then in `diags`. Checks types by the shape rules; verify() checks the rest.
+// Nodes and variables are located in `file`, which must outlive the module.
 std::unique_ptr<Module> parse_nnir(const SourceFile&, Diagnostics& diags);
 
 }  // namespace nncc
