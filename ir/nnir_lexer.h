@@ -23,7 +23,9 @@ struct NnirToken {
   SourceRange range;
   bool first_on_line = false;
 
-  bool is(std::string_view punct_or_word) const { return (kind == Punct || kind == Word) && text == punct_or_word; }
+  bool is(std::string_view punct_or_word) const {
+    return (kind == Punct || kind == Word) && text == punct_or_word;
+  }
 };
 
 class NnirLexer {

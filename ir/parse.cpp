@@ -1,5 +1,5 @@
-// Reads `.nnir`. After an error the parser goes on at the next statement; names that a broken statement defines are known but poisoned,
-// so that their uses say nothing more.
+// Reads `.nnir`. After an error the parser goes on at the next statement; names that a broken statement
+// defines are known but poisoned, so that their uses say nothing more.
 #include <algorithm>
 #include <charconv>
 #include <unordered_map>
@@ -88,7 +88,8 @@ class Parser {
 // Small pieces.
 
 bool Parser::unexpected(const std::string& expected) {
-  std::string found = token_.kind == NnirToken::End ? "the end of the file" : "`" + std::string(token_.text.substr(0, 40)) + "`";
+  std::string found = token_.kind == NnirToken::End ? "the end of the file"
+                                                    : "`" + std::string(token_.text.substr(0, 40)) + "`";
   return fail(token_.range, "expected " + expected + ", found " + found);
 }
 
@@ -98,7 +99,9 @@ bool Parser::accept(std::string_view text) {
   return true;
 }
 
-bool Parser::expect(std::string_view text) { return accept(text) || unexpected("`" + std::string(text) + "`"); }
+bool Parser::expect(std::string_view text) {
+  return accept(text) || unexpected("`" + std::string(text) + "`");
+}
 
 bool Parser::parse_int(int64_t& value) {
   if (token_.kind != NnirToken::Number) return unexpected("an integer");
@@ -216,7 +219,9 @@ bool Parser::parse_literal_text(LiteralText& text) {
   if (accept("dense")) {
     if (!expect("<")) return false;
     if (token_.kind == NnirToken::Invalid && token_.text == "…")
-      return fail(token_.range, "the elements of this literal were left out when it was printed; print with --print-constants");
+      return fail(
+          token_.range,
+          "the elements of this literal were left out when it was printed; print with --print-constants");
     do {
       if (!element()) return false;
     } while (accept(","));
@@ -247,7 +252,8 @@ bool Parser::make_literal(const LiteralText& text, const TensorType& type, Liter
       result = std::from_chars(begin, end, ints.emplace_back());
     }
     if (result.ec != std::errc() || result.ptr != end)
-      return fail(token.range, "`" + std::string(token.text) + "` is no " + std::string(dtype_name(type.dtype)));
+      return fail(token.range,
+                  "`" + std::string(token.text) + "` is no " + std::string(dtype_name(type.dtype)));
   }
   if (is_float(type.dtype)) {
     literal = Literal::floats(type, std::move(floats));
@@ -276,9 +282,11 @@ std::string Parser::node_name(const Body& body, std::string_view spelling) const
 }
 
 void Parser::define(Body& body, const NnirToken& name, NodeId node, int num_results) {
-  const auto [at, added] = body.names.try_emplace(std::string(name.text), Definition{name.range, num_results, node});
+  const auto [at, added] =
+      body.names.try_emplace(std::string(name.text), Definition{name.range, num_results, node});
   if (!added)
-    diags_.error(name.range, "`%" + at->first + "` is defined twice").note(at->second.range, "the first definition is here");
+    diags_.error(name.range, "`%" + at->first + "` is defined twice")
+        .note(at->second.range, "the first definition is here");
 }
 
 bool Parser::parse_value_use(Body& body, Value& value, bool& poisoned) {
@@ -324,8 +332,10 @@ bool Parser::parse_attributes(const OpInfo& info, Attributes& attributes, Litera
     const auto attr = key.kind == NnirToken::Word ? parse_attr(key.text) : std::nullopt;
     if (!attr || std::find(info.attributes.begin(), info.attributes.end(), *attr) == info.attributes.end()) {
       std::string known;
-      for (Attr a : info.attributes) known += (known.empty() ? "" : ", ") + ("`" + std::string(attr_name(a)) + "`");
-      return unexpected(known.empty() ? "no attribute" : "an attribute of `" + std::string(info.name) + "`: " + known);
+      for (Attr a : info.attributes)
+        known += (known.empty() ? "" : ", ") + ("`" + std::string(attr_name(a)) + "`");
+      return unexpected(known.empty() ? "no attribute"
+                                      : "an attribute of `" + std::string(info.name) + "`: " + known);
     }
     if (attributes.find(*attr) || (attr_kind(*attr) == AttrKind::Literal && !literal.elements.empty()))
       return fail(key.range, "the attribute `" + std::string(key.text) + "` is given twice");
@@ -415,7 +425,8 @@ bool Parser::parse_node(Body& body) {
   advance();
   int64_t num_results = 1;
   NodeId id;
-  const bool ok = (!accept(":") || parse_int(num_results)) && parse_node_after_name(body, name, num_results, id);
+  const bool ok =
+      (!accept(":") || parse_int(num_results)) && parse_node_after_name(body, name, num_results, id);
   define(body, name, id, ok ? static_cast<int>(num_results) : 0);
   return ok;
 }
@@ -425,7 +436,8 @@ bool Parser::parse_update(Body& body) {
   advance();
   Graph::Update update;
   bool poisoned = false;
-  if (!parse_symbol(update.variable) || !expect("=") || !parse_value_use(body, update.value, poisoned)) return false;
+  if (!parse_symbol(update.variable) || !expect("=") || !parse_value_use(body, update.value, poisoned))
+    return false;
   if (poisoned) return true;
   for (const Graph::Update& other : body.graph->updates)
     if (other.variable == update.variable)
@@ -451,8 +463,8 @@ bool Parser::parse_return(Body& body, std::span<const TensorType> result_types) 
   for (size_t i = 0; i < values.size(); ++i) {
     const TensorType& type = body.graph->type(values[i]);
     if (type != result_types[i])
-      return fail(join(begin, previous_), "result " + std::to_string(i) + " is " + type.str() + ", expected " +
-                                              result_types[i].str());
+      return fail(join(begin, previous_), "result " + std::to_string(i) + " is " + type.str() +
+                                              ", expected " + result_types[i].str());
     body.graph->results[i].value = values[i];
   }
   return true;
@@ -539,7 +551,8 @@ bool Parser::parse_variable(Module& module) {
   if (accept("offset") && !parse_int(variable.offset.emplace())) return false;
   if (accept("=")) {
     LiteralText text;
-    if (!parse_literal_text(text) || !make_literal(text, variable.type, variable.initial.emplace())) return false;
+    if (!parse_literal_text(text) || !make_literal(text, variable.type, variable.initial.emplace()))
+      return false;
   }
   variable.location.range = join(begin, previous_);
   if (const Variable* other = module.find_variable(variable.name)) {
@@ -563,7 +576,8 @@ bool Parser::parse_function(Module& module) {
   body.graph = &function.body;
   std::vector<TensorType> result_types;
   if (!parse_signature(body, result_types) || !parse_block(body, result_types)) return false;
-  if (module.find_function(function.name)) return fail(name, "the function `@" + function.name + "` is defined twice");
+  if (module.find_function(function.name))
+    return fail(name, "the function `@" + function.name + "` is defined twice");
   module.functions.push_back(std::move(function));
   return true;
 }

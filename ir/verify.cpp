@@ -18,9 +18,9 @@ class Verifier {
  private:
   // What a graph may do depends on where it stands.
   struct GraphRules {
-    std::string where;                 // "entry @fit"
-    bool variables = false;            // may hold Variable nodes
-    bool structure = true;             // may hold Structural nodes
+    std::string where;                           // "entry @fit"
+    bool variables = false;                      // may hold Variable nodes
+    bool structure = true;                       // may hold Structural nodes
     bool (*may_update)(VariableKind) = nullptr;  // null: no update
   };
 
@@ -44,7 +44,9 @@ class Verifier {
 };
 
 // The updates that each kind of graph may make.
-bool model_may_update(VariableKind kind) { return kind == VariableKind::Memory || kind == VariableKind::Counter; }
+bool model_may_update(VariableKind kind) {
+  return kind == VariableKind::Memory || kind == VariableKind::Counter;
+}
 bool train_may_update(VariableKind kind) {
   return kind != VariableKind::Seed && kind != VariableKind::Hyper && kind != VariableKind::Hoisted;
 }
@@ -73,7 +75,8 @@ void Verifier::check_variables() {
     if (is_seed && v.name != "seed") report(where, "the seed must be named @seed");
     if ((is_seed || v.kind == VariableKind::Counter) && v.type != TensorType{DType::I64, {}})
       report(where, "is " + v.type.str() + ", expected i64");
-    if (v.kind == VariableKind::Hyper && v.type.rank() != 0) report(where, "a hyper is a scalar, not " + v.type.str());
+    if (v.kind == VariableKind::Hyper && v.type.rank() != 0)
+      report(where, "a hyper is a scalar, not " + v.type.str());
   }
   if (seeds > 1) report("module " + symbol_text(module_.name), "there is more than one seed");
 }
@@ -95,19 +98,24 @@ void Verifier::check_callee(const Graph& graph, const Node& node, const std::str
   const Function& function = *found->second;
   const FunctionKind wanted = node.op == Op::Kernel ? FunctionKind::Kernel : FunctionKind::Composite;
   if (function.kind != wanted)
-    return report(where, symbol_text(symbol) + (wanted == FunctionKind::Kernel ? " is no kernel" : " is no composite"));
+    return report(
+        where, symbol_text(symbol) + (wanted == FunctionKind::Kernel ? " is no kernel" : " is no composite"));
   const Graph& body = function.body;
   // Broken bodies are reported where they stand.
   const auto type_text = [](const Graph& g, Value v) {
-    return g.contains(v.node) && v.result < static_cast<int>(g[v.node].types.size()) ? g.type(v).str() : "broken";
+    return g.contains(v.node) && v.result < static_cast<int>(g[v.node].types.size()) ? g.type(v).str()
+                                                                                     : "broken";
   };
   if (body.arguments.size() != node.operands.size() || body.results.size() != node.types.size())
-    return report(where, symbol_text(symbol) + " takes " + std::to_string(body.arguments.size()) + " arguments and gives " +
-                             std::to_string(body.results.size()) + " results, not " +
-                             std::to_string(node.operands.size()) + " and " + std::to_string(node.types.size()));
+    return report(where, symbol_text(symbol) + " takes " + std::to_string(body.arguments.size()) +
+                             " arguments and gives " + std::to_string(body.results.size()) +
+                             " results, not " + std::to_string(node.operands.size()) + " and " +
+                             std::to_string(node.types.size()));
   for (size_t i = 0; i < node.operands.size(); ++i) {
-    const std::string given = type_text(graph, node.operands[i]), taken = type_text(body, body.arguments[i].value);
-    if (given != taken) report(where, "operand " + std::to_string(i) + " is " + given + ", expected " + taken);
+    const std::string given = type_text(graph, node.operands[i]),
+                      taken = type_text(body, body.arguments[i].value);
+    if (given != taken)
+      report(where, "operand " + std::to_string(i) + " is " + given + ", expected " + taken);
   }
   for (size_t i = 0; i < node.types.size(); ++i) {
     const std::string given = type_text(body, body.results[i].value);
@@ -120,17 +128,20 @@ void Verifier::check_node(const Graph& graph, NodeId id, const GraphRules& rules
   const Node& node = graph[id];
   const OpInfo& info = op_info(node.op);
   if (!node.places.empty() && node.places.size() != node.types.size())
-    report(where, std::to_string(node.places.size()) + " places for " + std::to_string(node.types.size()) + " results");
+    report(where, std::to_string(node.places.size()) + " places for " + std::to_string(node.types.size()) +
+                      " results");
   for (const TensorType& type : node.types)
     if (std::any_of(type.shape.begin(), type.shape.end(), [](int64_t extent) { return extent < 1; }))
       report(where, "an extent is below 1 in " + type.str());
   if (info.num_results != kVariadic && static_cast<size_t>(info.num_results) != node.types.size())
-    return report(where, std::to_string(node.types.size()) + " results, expected " + std::to_string(info.num_results));
+    return report(
+        where, std::to_string(node.types.size()) + " results, expected " + std::to_string(info.num_results));
 
   std::vector<TensorType> operand_types;
   for (Value operand : node.operands) operand_types.push_back(graph.type(operand));
   std::string error;
-  const std::vector<TensorType> types = infer_types(node.op, operand_types, node.attributes, node.types, error);
+  const std::vector<TensorType> types =
+      infer_types(node.op, operand_types, node.attributes, node.types, error);
   if (!error.empty()) return report(where, error);
   if (types != node.types) return report(where, "its results have other types than its operands give");
 
@@ -146,7 +157,8 @@ void Verifier::check_node(const Graph& graph, NodeId id, const GraphRules& rules
     else if (found == variables_.end())
       report(where, "there is no variable " + symbol_text(symbol));
     else if (found->second->type != node.types[0])
-      report(where, symbol_text(symbol) + " is " + found->second->type.str() + ", not " + node.types[0].str());
+      report(where,
+             symbol_text(symbol) + " is " + found->second->type.str() + ", not " + node.types[0].str());
   }
   if (node.op == Op::Input) {
     const auto index = static_cast<size_t>(node.attributes.integer(Attr::Index));
@@ -213,14 +225,14 @@ void Verifier::check_function(const Function& function) {
 
 void Verifier::check_entry(const Entry& entry) {
   const std::string where = "entry " + symbol_text(entry.name);
-  check_graph(entry.graph, {.where = where,
-                            .variables = true,
-                            .structure = true,
-                            .may_update = entry.kind == EntryKind::Model ? model_may_update : train_may_update});
-  check_graph(entry.prepare, {.where = where + ", prepare",
-                              .variables = true,
-                              .structure = true,
-                              .may_update = prepare_may_update});
+  check_graph(entry.graph,
+              {.where = where,
+               .variables = true,
+               .structure = true,
+               .may_update = entry.kind == EntryKind::Model ? model_may_update : train_may_update});
+  check_graph(
+      entry.prepare,
+      {.where = where + ", prepare", .variables = true, .structure = true, .may_update = prepare_may_update});
   if (!entry.prepare.arguments.empty() || !entry.prepare.results.empty())
     report(where + ", prepare", "may have neither arguments nor results");
   if ((entry.kind == EntryKind::Init) != (entry.name == "init"))
