@@ -1,0 +1,110 @@
+#include "codegen/kernel.h"
+
+#include <mutex>
+#include <set>
+
+#include "codegen/schedule.h"
+#include "ir/print.h"
+#include "llvm/ADT/SmallVector.h"
+#include "llvm/IR/LLVMContext.h"
+#include "llvm/IR/Module.h"
+#include "llvm/Support/raw_ostream.h"
+
+namespace nncc {
+namespace {
+
+// Halide's messages: errors are bugs of ours, warnings are of no use to nncc's user.
+class Reporter final : public Halide::CompileTimeErrorReporter {
+ public:
+  void warning(const char*) override {}
+  void error(const char* message) override { throw InternalError(std::string("Halide: ") + message); }
+};
+
+void install_reporter() {
+  static Reporter reporter;
+  static std::once_flag once;
+  std::call_once(once, [] { Halide::set_custom_compile_time_error_reporter(&reporter); });
+}
+
+Pipeline schedule(Lowering& lowering, const ScheduleOptions& options) {
+  switch (kernel_form(lowering.body())) {
+    case KernelForm::Elementwise:
+      return schedule_elementwise(lowering, options);
+    default:
+      return schedule_generic(lowering, options);
+  }
+}
+
+// The native function and the bodies of its parallel loops.
+void append_kernel(Halide::Module& all, const KernelSource& source, const CodegenOptions& options) {
+  const Graph& body = source.function->body;
+  ScheduleOptions schedule_options;
+  schedule_options.vector_bytes = options.target->vector_lanes * 4;
+  schedule_options.vector_registers = options.target->vector_registers;
+  schedule_options.parallel = options.threads > 1;
+  schedule_options.accurate = options.accurate;
+  Lowering lowering(body, options.accurate);
+  const Pipeline pipeline = schedule(lowering, schedule_options);
+  Halide::Module module = Halide::Pipeline(pipeline.outputs)
+                              .compile_to_module(lowering.arguments(), source.symbol, all.target(),
+                                                 Halide::LinkageType::External);
+  for (Halide::Internal::LoweredFunc function : module.functions()) {
+    if (function.name == source.symbol) {
+      // Buffers in the order of the body's results.
+      auto& args = function.args;
+      NNCC_CHECK(args.size() >= pipeline.order.size(), "a kernel with too few arguments");
+      const size_t first = args.size() - pipeline.order.size();
+      const std::vector<Halide::Internal::LoweredArgument> outputs(
+          args.begin() + static_cast<std::ptrdiff_t>(first), args.end());
+      for (size_t i = 0; i < outputs.size(); ++i) args[first + i] = outputs[pipeline.order[i]];
+    }
+    all.append(function);
+  }
+  for (const auto& buffer : module.buffers()) all.append(buffer);
+}
+
+}  // namespace
+
+std::unique_ptr<llvm::Module> compile_kernels(std::span<const KernelSource> sources,
+                                              const CodegenOptions& options, llvm::LLVMContext& context) {
+  install_reporter();
+  Halide::Module all("kernels", Halide::Target(options.target->halide));
+  std::set<std::string> symbols;
+  for (const KernelSource& source : sources) {
+    symbols.insert(source.symbol);
+    try {
+      append_kernel(all, source, options);
+    } catch (const std::exception& error) {
+      std::string text;
+      llvm::raw_string_ostream out(text);
+      print(source.function->body, source.function->name, out);
+      throw InternalError(std::string(error.what()) + "\nin the kernel\n" + out.str());
+    }
+  }
+  std::unique_ptr<llvm::Module> module = Halide::compile_module_to_llvm_module(all, context);
+  for (llvm::Function& function : *module) {
+    if (function.isDeclaration()) continue;
+    if (symbols.count(function.getName().str())) {
+      function.setLinkage(llvm::GlobalValue::WeakAnyLinkage);
+      function.setVisibility(llvm::GlobalValue::HiddenVisibility);
+    } else {
+      function.setLinkage(llvm::GlobalValue::InternalLinkage);
+    }
+  }
+  for (llvm::GlobalVariable& variable : module->globals())
+    if (!variable.isDeclaration()) variable.setLinkage(llvm::GlobalValue::InternalLinkage);
+  return module;
+}
+
+std::vector<std::byte> compile_kernels_to_object(std::span<const KernelSource> sources,
+                                                 const CodegenOptions& options) {
+  llvm::LLVMContext context;
+  const std::unique_ptr<llvm::Module> module = compile_kernels(sources, options, context);
+  llvm::SmallVector<char, 0> object;
+  llvm::raw_svector_ostream out(object);
+  Halide::compile_llvm_module_to_object(*module, out);
+  const auto* bytes = reinterpret_cast<const std::byte*>(object.data());
+  return {bytes, bytes + object.size()};
+}
+
+}  // namespace nncc

@@ -1,0 +1,71 @@
+#include <algorithm>
+
+#include "codegen/kernel.h"
+#include "codegen/schedule.h"
+
+namespace nncc {
+namespace {
+
+int64_t depth_of_product(const Graph& body, const Node& node) {
+  const TensorType& a = body.type(node.operands[0]);
+  return a.shape[a.rank() - (node.attributes.boolean(Attr::TransposeA) ? 2 : 1)];
+}
+
+std::string extents_text(const Shape& shape) {
+  std::string text;
+  for (int64_t e : shape) text += (text.empty() ? "" : "x") + std::to_string(e);
+  return text.empty() ? "scalar" : text;
+}
+
+}  // namespace
+
+KernelInfo describe_kernel(const Function& function) {
+  const Graph& body = function.body;
+  KernelInfo info;
+  std::string anchors, others;
+  int named = 0, unnamed = 0;
+  std::string last;
+  for (NodeId id : body.topological_order()) {
+    const Node& node = body[id];
+    const OpInfo& op = op_info(node.op);
+    if (node.types.empty()) continue;
+    const int64_t elements = node.types[0].num_elements();
+    if (op.has(Contraction)) {
+      const int64_t k = depth_of_product(body, node);
+      info.flops += static_cast<uint64_t>(2 * k * elements);
+      Shape extents = node.types[0].shape;
+      extents.push_back(k);
+      anchors += (anchors.empty() ? "" : " + ") + std::string(op.name) + " " + extents_text(extents);
+    } else if (op.has(Reduction)) {
+      const int64_t reduced = body.type(node.operands[0]).num_elements();
+      info.flops += static_cast<uint64_t>(reduced);
+      anchors += (anchors.empty() ? "" : " + ") + std::string(op.name) + " " +
+                 extents_text(body.type(node.operands[0]).shape);
+    } else if (op.has(Leaf) || node.op == Op::Reshape || node.op == Op::Broadcast) {
+      continue;
+    } else {
+      if (op.has(Elementwise) && is_float(node.types[0].dtype)) info.flops += static_cast<uint64_t>(elements);
+      // A long chain of ops is named by its first ones.
+      if (op.name == last) continue;
+      last = op.name;
+      if (++named <= 4)
+        others += (others.empty() ? "" : " + ") + std::string(op.name);
+      else
+        ++unnamed;
+    }
+  }
+  if (unnamed > 0) others += " + " + std::to_string(unnamed) + " more";
+  if (anchors.empty()) {
+    const Shape shape = body.results.empty() ? Shape{} : body.type(body.results[0].value).shape;
+    info.description = (others.empty() ? std::string("copy") : others) + " " + extents_text(shape);
+  } else {
+    info.description = anchors + (others.empty() ? "" : " + " + others);
+  }
+  for (const Graph::Argument& a : body.arguments)
+    info.bytes += static_cast<uint64_t>(body.type(a.value).byte_size());
+  for (const Graph::Result& r : body.results)
+    info.bytes += static_cast<uint64_t>(body.type(r.value).byte_size());
+  return info;
+}
+
+}  // namespace nncc

@@ -1,0 +1,152 @@
+#include "codegen/lowering.h"
+
+#include <algorithm>
+
+#include "codegen/lowering_rules.h"
+#include "ir/diagnostic.h"
+
+namespace nncc {
+using Halide::cast;
+using Halide::Expr;
+using Halide::Type;
+
+Type storage_type(DType dtype) {
+  switch (dtype) {
+    case DType::F32:
+      return Halide::Float(32);
+    case DType::F16:
+      return Halide::Float(16);
+    case DType::BF16:
+      return Halide::BFloat(16);
+    case DType::F64:
+      return Halide::Float(64);
+    case DType::I8:
+      return Halide::Int(8);
+    case DType::U8:
+      return Halide::UInt(8);
+    case DType::I32:
+      return Halide::Int(32);
+    case DType::I64:
+      return Halide::Int(64);
+    case DType::Bool:
+      return Halide::UInt(8);
+  }
+  NNCC_UNREACHABLE("unknown element type");
+}
+
+Type compute_type(DType dtype) {
+  switch (dtype) {
+    case DType::F16:
+    case DType::BF16:
+      return Halide::Float(32);
+    case DType::Bool:
+      return Halide::Bool();
+    default:
+      return storage_type(dtype);
+  }
+}
+
+Expr flatten_index(const Shape& shape, const Index& index) {
+  NNCC_CHECK(index.size() == shape.size(), "index and shape differ in rank");
+  Expr flat = 0;
+  for (size_t i = 0; i < shape.size(); ++i) flat = flat * static_cast<int>(shape[i]) + index[i];
+  return Halide::Internal::simplify(flat);
+}
+
+Index unflatten_index(const Shape& shape, const Expr& flat) {
+  Index index(shape.size());
+  Expr rest = flat;
+  for (size_t i = shape.size(); i-- > 0;) {
+    const int extent = static_cast<int>(shape[i]);
+    const bool outermost = std::all_of(shape.begin(), shape.begin() + i, [](int64_t e) { return e == 1; });
+    index[i] = extent == 1 ? Expr(0) : Halide::Internal::simplify(outermost ? rest : rest % extent);
+    rest = rest / extent;
+  }
+  return index;
+}
+
+Index reshape_index(const Shape& shape, const Shape& other, const Index& index) {
+  Index result(other.size(), Expr(0));
+  size_t i = 0, j = 0;
+  while (true) {
+    while (i < shape.size() && shape[i] == 1) ++i;
+    while (j < other.size() && other[j] == 1) ++j;
+    if (i == shape.size() || j == other.size()) break;
+    // The shortest run of axes with equal sizes on both sides.
+    const size_t first_i = i, first_j = j;
+    int64_t a = shape[i++], b = other[j++];
+    while (a != b) {
+      if (a < b)
+        a *= shape[i++];
+      else
+        b *= other[j++];
+    }
+    const Shape from(shape.begin() + first_i, shape.begin() + i),
+        to(other.begin() + first_j, other.begin() + j);
+    const Index part(index.begin() + first_i, index.begin() + i);
+    const Index mapped = from == to ? part : unflatten_index(to, flatten_index(from, part));
+    std::copy(mapped.begin(), mapped.end(), result.begin() + first_j);
+  }
+  return result;
+}
+
+Lowering::Lowering(const Graph& body, bool accurate) : body_(body), accurate_(accurate) {
+  for (size_t i = 0; i < body.arguments.size(); ++i) {
+    const TensorType& type = body.type(body.arguments[i].value);
+    NNCC_CHECK(type.num_elements() < (int64_t{1} << 31), "a tensor of 2^31 elements or more in a kernel");
+    Halide::ImageParam input(storage_type(type.dtype), 1, "in" + std::to_string(i));
+    input.dim(0).set_bounds(0, static_cast<int>(type.num_elements())).set_stride(1);
+    inputs_.push_back(input);
+  }
+}
+
+std::vector<Halide::Argument> Lowering::arguments() const { return {inputs_.begin(), inputs_.end()}; }
+
+void Lowering::provide(Value v, Access access) {
+  provided_[v] = std::move(access);
+  memo_.clear();
+}
+
+Expr Lowering::stored_at(Value v, const Index& index) {
+  return cast(storage_type(body_.type(v).dtype), at(v, index));
+}
+
+Expr Lowering::at(Value v, const Index& index) {
+  const Shape& shape = body_.type(v).shape;
+  const bool flat = index.size() == 1 && shape.size() != 1;
+  NNCC_CHECK(flat || index.size() == shape.size(), "index of another rank than the value");
+  auto& known = memo_[v];
+  for (const auto& [i, e] : known) {
+    if (std::equal(i.begin(), i.end(), index.begin(), index.end(), [](const Expr& a, const Expr& b) {
+          return a.same_as(b) || Halide::Internal::equal(a, b);
+        }))
+      return e;
+  }
+  Expr result;
+  const Node& node = body_[v.node];
+  const auto full_index = [&] { return flat ? unflatten_index(shape, index[0]) : index; };
+  if (auto provided = provided_.find(v); provided != provided_.end()) {
+    result = provided->second(full_index());
+  } else if (op_info(node.op).has(Reduction) || op_info(node.op).has(Contraction)) {
+    NNCC_CHECK(fallback_ != nullptr, "a reduction inside a kernel has no schedule");
+    return fallback_(v)(full_index());  // the answer may differ next time
+  } else {
+    result = lower(*this, v, index);
+  }
+  // Two indices in turn are usual (a row and its transpose); more would only make the search long.
+  auto& entries = memo_[v];
+  if (entries.size() >= 8) entries.erase(entries.begin());
+  entries.emplace_back(index, result);
+  return result;
+}
+
+std::optional<double> constant_value(const Graph& body, Value v) {
+  while (body[v.node].op == Op::Broadcast || body[v.node].op == Op::Reshape) v = body[v.node].operands[0];
+  const Node& node = body[v.node];
+  if (node.op != Op::Constant) return std::nullopt;
+  const Literal& literal = node.attributes.literal(Attr::Value);
+  if (!literal.is_splat() && literal.num_elements() != 1) return std::nullopt;
+  return literal.real(0);
+}
+
+}  // namespace nncc

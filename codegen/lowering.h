@@ -1,0 +1,67 @@
+// From the nodes of a kernel body to Halide expressions. A value becomes a function from an index to an Expr;
+// nothing is stored unless a schedule asks for it (provide()).
+#pragma once
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "Halide.h"
+#include "ir/graph.h"
+
+namespace nncc {
+
+// One coordinate for each axis, outermost first. A single coordinate for a value of another rank than 1
+// counts its elements in row-major order ("flat"): elementwise ops and reshapes hand it on as it is.
+using Index = std::vector<Halide::Expr>;
+using Access = std::function<Halide::Expr(const Index&)>;
+
+// The type in memory (bools take a byte) and the type in expressions (bools are truth values; 16-bit floats
+// compute in f32).
+Halide::Type storage_type(DType);
+Halide::Type compute_type(DType);
+
+// The row-major position of `index` in `shape`, and back.
+Halide::Expr flatten_index(const Shape& shape, const Index& index);
+Index unflatten_index(const Shape& shape, const Halide::Expr& flat);
+// Where the element at `index` of `shape` lies in `other`, of equal size. Axes that pass through unchanged
+// keep their coordinate.
+Index reshape_index(const Shape& shape, const Shape& other, const Index& index);
+
+class Lowering {
+ public:
+  // `accurate`: no form that costs digits. The body must outlive this.
+  explicit Lowering(const Graph& body, bool accurate = false);
+  const Graph& body() const { return body_; }
+  bool accurate() const { return accurate_; }
+
+  // Element `index` of a value, of its compute type. Reductions and contractions must have been provided.
+  Halide::Expr at(Value v, const Index& index);
+  // The same of its storage type.
+  Halide::Expr stored_at(Value v, const Index& index);
+  // From now on elements of v come from `access`, which always gets one coordinate for each axis.
+  void provide(Value v, Access access);
+  // Asked for a reduction or contraction that nothing was provided for; the answer is not kept.
+  void set_fallback(std::function<Access(Value)> fallback) { fallback_ = std::move(fallback); }
+  bool is_provided(Value v) const { return provided_.count(v) != 0; }
+
+  // One flat buffer for each argument of the body, in order.
+  const std::vector<Halide::ImageParam>& inputs() const { return inputs_; }
+  std::vector<Halide::Argument> arguments() const;
+
+ private:
+  const Graph& body_;
+  bool accurate_;
+  std::vector<Halide::ImageParam> inputs_;
+  std::map<Value, Access> provided_;
+  std::map<NodeId, Halide::Buffer<>> constants_;
+  std::function<Access(Value)> fallback_;
+  // What was lowered lately: keeps shared subexpressions shared, so that size stays linear in the body's.
+  std::map<Value, std::vector<std::pair<Index, Halide::Expr>>> memo_;
+  friend struct LoweringRules;
+};
+
+// Whether a value is one number known now: a splat constant, or a broadcast or reshape of one.
+std::optional<double> constant_value(const Graph& body, Value v);
+
+}  // namespace nncc

@@ -1,0 +1,249 @@
+#include "codegen/schedule.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "codegen/elementary.h"
+#include "ir/diagnostic.h"
+
+namespace nncc {
+using Halide::Expr;
+using Halide::Func;
+using Halide::RDom;
+using Halide::Tuple;
+using Halide::Var;
+
+std::string_view kernel_form_name(KernelForm form) {
+  switch (form) {
+    case KernelForm::Elementwise:
+      return "elementwise";
+    case KernelForm::MatMul:
+      return "matmul";
+    case KernelForm::RowReduction:
+      return "row reduction";
+    case KernelForm::ColumnReduction:
+      return "column reduction";
+    case KernelForm::FullReduction:
+      return "full reduction";
+    case KernelForm::Generic:
+      return "generic";
+  }
+  NNCC_UNREACHABLE("unknown kernel form");
+}
+
+KernelForm kernel_form(const Graph& body) {
+  int anchors = 0;
+  for (NodeId id : body.nodes()) {
+    const OpInfo& info = op_info(body[id].op);
+    anchors += info.has(Reduction) || info.has(Contraction);
+  }
+  return anchors == 0 ? KernelForm::Elementwise : KernelForm::Generic;
+}
+
+int ScheduleOptions::lanes(const Graph& body) const {
+  int widest = 1;
+  for (NodeId id : body.nodes()) {
+    for (const TensorType& type : body[id].types)
+      if (type.rank() > 0) widest = std::max(widest, compute_type(type.dtype).bytes());
+  }
+  // Where only bytes are computed, 16 lanes do for any vector unit.
+  return std::max(1, vector_bytes / std::max(widest, 4));
+}
+
+double estimate_nanoseconds(const Graph& body) {
+  double total = 0;
+  for (NodeId id : body.nodes()) {
+    const Node& node = body[id];
+    const OpInfo& info = op_info(node.op);
+    if (node.types.empty()) continue;
+    const double elements = static_cast<double>(node.types[0].num_elements());
+    if (node.op == Op::MatMul || node.op == Op::MatMulPacked) {
+      const TensorType& a = body.type(node.operands[0]);
+      const bool transposed = node.attributes.boolean(Attr::TransposeA);
+      total += elements * static_cast<double>(a.shape[a.rank() - (transposed ? 2 : 1)]) * 0.02;
+    } else if (info.has(Reduction)) {
+      total += static_cast<double>(body.type(node.operands[0]).num_elements()) * 0.06;
+    } else if (node.op == Op::Input) {
+      total += static_cast<double>(node.types[0].byte_size()) * 0.02;
+    } else if (info.has(Elementwise)) {
+      total += elements * (info.has(Cheap) ? 0.03 : 0.2);
+    } else if (node.op == Op::Random) {
+      total += elements * 0.5;
+    }
+  }
+  for (const Graph::Result& r : body.results)
+    total += static_cast<double>(body.type(r.value).byte_size()) * 0.04;
+  return total;
+}
+
+std::vector<Var> axis_vars(const std::string& prefix, size_t rank) {
+  std::vector<Var> vars;
+  for (size_t i = 0; i < rank; ++i) vars.emplace_back(prefix + std::to_string(i));
+  return vars;
+}
+
+std::vector<Var> reversed(std::vector<Var> vars) {
+  std::reverse(vars.begin(), vars.end());
+  return vars;
+}
+Index reversed(Index index) {
+  std::reverse(index.begin(), index.end());
+  return index;
+}
+Index as_index(const std::vector<Var>& vars) { return {vars.begin(), vars.end()}; }
+
+void fix_output(Func f, const Shape& extents) {
+  const std::vector<Halide::OutputImageParam> buffers = f.output_buffers();
+  for (size_t b = 0; b < buffers.size(); ++b) {
+    Halide::OutputImageParam buffer = buffers[b];
+    int stride = 1;
+    for (size_t i = 0; i < extents.size(); ++i) {
+      const int extent = static_cast<int>(extents[extents.size() - 1 - i]);
+      buffer.dim(static_cast<int>(i)).set_stride(stride);
+      // All elements of a Tuple take the bounds of the first.
+      if (b == 0) buffer.dim(static_cast<int>(i)).set_bounds(0, extent);
+      stride *= extent;
+    }
+  }
+}
+
+Accumulation accumulation_of(const Node& node, DType operand) {
+  const Halide::Type type = compute_type(operand);
+  const auto constant = [&](double v) { return Halide::Internal::make_const(type, v); };
+  const Expr lowest = type.is_float() ? constant(-std::numeric_limits<double>::infinity()) : Expr(type.min());
+  const Expr highest = type.is_float() ? constant(std::numeric_limits<double>::infinity()) : Expr(type.max());
+  switch (node.op) {
+    case Op::ReduceSum:
+    case Op::MatMul:
+    case Op::MatMulPacked:
+      return {Tuple(constant(0)), [](const Tuple& s, const Expr& x, const Expr&) { return Tuple(s[0] + x); }};
+    case Op::ReduceProd:
+      return {Tuple(constant(1)), [](const Tuple& s, const Expr& x, const Expr&) { return Tuple(s[0] * x); }};
+    case Op::ReduceMax:
+      if (type.is_bool())
+        return {Tuple(Halide::Internal::const_false()),
+                [](const Tuple& s, const Expr& x, const Expr&) { return Tuple(s[0] || x); }};
+      return {Tuple(lowest),
+              [](const Tuple& s, const Expr& x, const Expr&) { return Tuple(max_e(s[0], x)); }};
+    case Op::ReduceMin:
+      if (type.is_bool())
+        return {Tuple(Halide::Internal::const_true()),
+                [](const Tuple& s, const Expr& x, const Expr&) { return Tuple(s[0] && x); }};
+      return {Tuple(highest),
+              [](const Tuple& s, const Expr& x, const Expr&) { return Tuple(min_e(s[0], x)); }};
+    case Op::ArgMax:
+    case Op::ArgMin: {
+      const bool largest = node.op == Op::ArgMax;
+      // The first wins among equals, and the first NaN over all.
+      auto update = [largest](const Tuple& s, const Expr& x, const Expr& position) {
+        Expr better = largest ? x > s[0] : x < s[0];
+        if (x.type().is_float()) better = !is_nan_bits(s[0]) && (better || is_nan_bits(x));
+        return Tuple(select(better, x, s[0]), select(better, position, s[1]));
+      };
+      return {Tuple(largest ? lowest : highest, Expr(0)), update, 1};
+    }
+    default:
+      NNCC_UNREACHABLE("not a reduction: " + std::string(op_info(node.op).name));
+  }
+}
+
+namespace {
+
+// The coordinates of the operand of a reduction: result axes from `outer`, reduced ones from `inner`.
+Index operand_index(const Node& node, size_t rank, const Index& outer, const Index& inner) {
+  const std::vector<int64_t> axes = node.op == Op::ArgMax || node.op == Op::ArgMin
+                                        ? std::vector<int64_t>{node.attributes.integer(Attr::Axis)}
+                                        : node.attributes.integers(Attr::Axes);
+  Index index;
+  size_t o = 0, i = 0;
+  for (size_t axis = 0; axis < rank; ++axis) {
+    const bool reduced = std::find(axes.begin(), axes.end(), static_cast<int64_t>(axis)) != axes.end();
+    index.push_back(reduced ? inner[i++] : outer[o++]);
+  }
+  return index;
+}
+
+RDom domain(const Shape& extents, const std::string& name) {
+  Halide::Region region;
+  for (size_t i = extents.size(); i-- > 0;) region.emplace_back(0, static_cast<int>(extents[i]));
+  return RDom(region, name);
+}
+Index domain_index(const RDom& r) {
+  Index index;
+  for (int i = r.dimensions(); i-- > 0;) index.push_back(r[i]);
+  return index;
+}
+
+Expr product_element(Lowering& lowering, const Node& node, const Index& out, const Expr& k) {
+  const bool ta = node.attributes.boolean(Attr::TransposeA);
+  Index a(out.begin(), out.end() - 2), b = a;
+  const Expr m = out[out.size() - 2], n = out[out.size() - 1];
+  a.push_back(ta ? k : m);
+  a.push_back(ta ? m : k);
+  if (node.op == Op::MatMulPacked) {
+    const int lanes = static_cast<int>(lowering.body().type(node.operands[1]).shape[2]);
+    b = {n / lanes, k, n % lanes};
+  } else {
+    const bool tb = node.attributes.boolean(Attr::TransposeB);
+    b.push_back(tb ? n : k);
+    b.push_back(tb ? k : n);
+  }
+  return lowering.at(node.operands[0], a) * lowering.at(node.operands[1], b);
+}
+
+}  // namespace
+
+Func define_reduction(Lowering& lowering, Value v, const std::string& name) {
+  const Graph& body = lowering.body();
+  const Node& node = body[v.node];
+  const TensorType& operand = body.type(node.operands[0]);
+  const std::vector<Var> vars = axis_vars("i", node.types[0].shape.size());
+  const Index outer = as_index(vars);
+  const Accumulation reduction = accumulation_of(node, operand.dtype);
+  Func f(name);
+  f(reversed(vars)) = reduction.initial;
+  Expr element, position = 0;
+  if (op_info(node.op).has(Contraction)) {
+    const bool ta = node.attributes.boolean(Attr::TransposeA);
+    const RDom r(0, static_cast<int>(operand.shape[operand.rank() - (ta ? 2 : 1)]), name + "_r");
+    element = product_element(lowering, node, outer, r);
+  } else {
+    Shape extents;
+    std::vector<bool> kept(operand.shape.size(), true);
+    if (node.op == Op::ArgMax || node.op == Op::ArgMin)
+      kept[node.attributes.integer(Attr::Axis)] = false;
+    else
+      for (int64_t axis : node.attributes.integers(Attr::Axes)) kept[axis] = false;
+    for (size_t i = 0; i < kept.size(); ++i)
+      if (!kept[i]) extents.push_back(operand.shape[i]);
+    if (extents.empty()) {
+      // Over no axis: each element is reduced with the initial value.
+      element = lowering.at(node.operands[0], outer);
+    } else {
+      const RDom r = domain(extents, name + "_r");
+      const Index inner = domain_index(r);
+      position = inner.back();
+      element = lowering.at(node.operands[0], operand_index(node, operand.shape.size(), outer, inner));
+    }
+  }
+  std::vector<Expr> sum;
+  const std::vector<Expr> where(reversed(outer));
+  if (reduction.initial.size() == 1)
+    sum.push_back(f(where));
+  else
+    for (size_t i = 0; i < reduction.initial.size(); ++i) sum.push_back(f(where)[static_cast<int>(i)]);
+  f(where) = reduction.update(Tuple(sum), element, position);
+  return f;
+}
+
+Access access_reduction(const Graph& body, Value v, Func f) {
+  const Node& node = body[v.node];
+  const Accumulation reduction = accumulation_of(node, body.type(node.operands[0]).dtype);
+  return [f, result = reduction.result,
+          tuple = reduction.initial.size() > 1](const Index& index) mutable -> Expr {
+    const std::vector<Expr> where(reversed(index));
+    return tuple ? Expr(f(where)[result]) : Expr(f(where));
+  };
+}
+
+}  // namespace nncc

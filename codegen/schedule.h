@@ -1,0 +1,90 @@
+// Schedules: a kernel body as a Halide pipeline, one file for each form of body.
+#pragma once
+#include <span>
+#include <string>
+#include <vector>
+
+#include "Halide.h"
+#include "codegen/codegen.h"
+#include "codegen/lowering.h"
+#include "ir/graph.h"
+
+namespace nncc {
+
+// What a body is built around, and so which schedule it gets.
+enum class KernelForm {
+  Elementwise,      // nothing but elementwise ops and movement
+  MatMul,           // one product, and what is done with each of its elements
+  RowReduction,     // reductions over the last axis, and what is done along the rows
+  ColumnReduction,  // one reduction over the leading axes
+  FullReduction,    // sums over everything to scalars
+  Generic,          // anything else
+};
+std::string_view kernel_form_name(KernelForm);
+KernelForm kernel_form(const Graph& body);
+
+// Functions whose stages write the results. Result i of the body is buffer `order[i]` of them, counting a
+// Tuple's elements.
+struct Pipeline {
+  std::vector<Halide::Func> outputs;
+  std::vector<int> order;
+};
+
+struct ScheduleOptions {
+  int vector_bytes = 64;
+  int vector_registers = 32;
+  bool parallel = true;  // large work may be cut for several threads
+  bool accurate = false;
+  // Lanes of a vector of the given type, and of the widest type that the body computes with.
+  int lanes(Halide::Type type) const { return std::max(1, vector_bytes / type.bytes()); }
+  int lanes(const Graph& body) const;
+};
+
+Pipeline schedule_elementwise(Lowering&, const ScheduleOptions&);
+Pipeline schedule_matmul(Lowering&, const ScheduleOptions&);
+Pipeline schedule_row_reduction(Lowering&, const ScheduleOptions&);
+Pipeline schedule_column_reduction(Lowering&, const ScheduleOptions&);
+Pipeline schedule_full_reduction(Lowering&, const ScheduleOptions&);
+// Right for any legal body.
+Pipeline schedule_generic(Lowering&, const ScheduleOptions&);
+
+// ---- Shared by the schedules
+
+// Internal Funcs live on the stack: so much at most for all of a kernel.
+inline constexpr int64_t kStackBytes = 256 << 10;
+// Below this many nanoseconds of one thread a kernel is not cut: waking another costs as much.
+inline constexpr double kParallelNanoseconds = 40e3;
+// Into so many pieces at least, whatever the number of threads, so that results do not depend on it.
+inline constexpr int kParallelPieces = 16;
+
+// A rough time of one thread for computing every value of the body once, in nanoseconds.
+double estimate_nanoseconds(const Graph& body);
+
+// Variables for the axes of `shape`, outermost first, named prefix0, prefix1, …; and as a Halide argument
+// list (innermost first).
+std::vector<Halide::Var> axis_vars(const std::string& prefix, size_t rank);
+std::vector<Halide::Var> reversed(std::vector<Halide::Var> vars);
+Index reversed(Index index);
+Index as_index(const std::vector<Halide::Var>& vars);
+
+// Constant bounds and row-major strides for the output buffers of `f`, whose dimensions are extents[n - 1],
+// …, extents[0].
+void fix_output(Halide::Func f, const Shape& extents);
+
+// An accumulation of a reduction or contraction node: f = initial; f = update(f, element).
+struct Accumulation {
+  Halide::Tuple initial;
+  std::function<Halide::Tuple(const Halide::Tuple& sum, const Halide::Expr& element,
+                              const Halide::Expr& position)>
+      update;
+  int result = 0;  // the element of the tuple that is the node's value
+};
+Accumulation accumulation_of(const Node& node, DType operand);
+
+// A Func for a reduction or contraction node: its arguments are the node's axes, innermost first, and its
+// update runs over all of what is reduced in row-major order. Unscheduled.
+Halide::Func define_reduction(Lowering&, Value v, const std::string& name);
+// The accesses to such a Func.
+Access access_reduction(const Graph& body, Value v, Halide::Func f);
+
+}  // namespace nncc

@@ -1,0 +1,212 @@
+// Elementwise bodies: one loop for all results of a size, over axes merged as far as the body allows,
+// vectorized along the innermost. Tails are guarded, never computed twice: a result may lie on an argument.
+#include <algorithm>
+#include <set>
+
+#include "codegen/schedule.h"
+#include "ir/diagnostic.h"
+
+namespace nncc {
+using Halide::Expr;
+using Halide::Func;
+using Halide::TailStrategy;
+using Halide::Var;
+
+namespace {
+
+// Between which neighbouring axes of `shape` no loop can run through: i stands for the border of i and i + 1.
+class Borders {
+ public:
+  Borders(const Graph& body, Shape shape) : body_(body), shape_(std::move(shape)) {}
+  void visit(Value v);
+  const std::set<int>& borders() const { return borders_; }
+
+ private:
+  void around(int axis) { borders_.insert({axis - 1, axis}); }
+  void everywhere() {
+    for (int i = 0; i + 1 < static_cast<int>(shape_.size()); ++i) borders_.insert(i);
+  }
+  // Whether everything that v depends on keeps the order of elements.
+  bool keeps_order(Value v) const;
+
+  const Graph& body_;
+  Shape shape_;
+  std::set<int> borders_;
+  std::set<Value> seen_;
+};
+
+bool Borders::keeps_order(Value v) const {
+  const NodeId ids[] = {v.node};
+  for (NodeId id : body_.ancestors(ids)) {
+    const Node& node = body_[id];
+    if (node.op == Op::Iota && body_.type({id, 0}).rank() > 1) return false;
+    if (!op_info(node.op).has(Movement) || node.op == Op::Reshape) continue;
+    if (node.op == Op::Broadcast && body_.type(node.operands[0]).num_elements() == 1) continue;
+    return false;
+  }
+  return true;
+}
+
+void Borders::visit(Value v) {
+  if (!seen_.insert(v).second) return;
+  const Node& node = body_[v.node];
+  const OpInfo& info = op_info(node.op);
+  if (info.has(Elementwise)) {
+    for (Value operand : node.operands) visit(operand);
+    return;
+  }
+  switch (node.op) {
+    case Op::Iota:
+      around(static_cast<int>(node.attributes.integer(Attr::Axis)));
+      break;
+    case Op::Reshape:
+      if (!keeps_order(node.operands[0])) everywhere();
+      break;
+    case Op::Broadcast: {
+      const Shape& from = body_.type(node.operands[0]).shape;
+      if (num_elements(from) == 1) break;
+      const auto& dims = node.attributes.integers(Attr::Dims);
+      std::vector<bool> repeats(shape_.size(), true);
+      for (size_t i = 0; i < from.size(); ++i) repeats[dims[i]] = from[i] != shape_[dims[i]];
+      for (size_t i = 0; i + 1 < shape_.size(); ++i)
+        if (repeats[i] != repeats[i + 1]) borders_.insert(static_cast<int>(i));
+      if (!keeps_order(node.operands[0])) everywhere();
+      break;
+    }
+    case Op::Transpose: {
+      const auto& perm = node.attributes.integers(Attr::Perm);
+      for (size_t i = 0; i + 1 < perm.size(); ++i)
+        if (perm[i + 1] != perm[i] + 1) borders_.insert(static_cast<int>(i));
+      if (!keeps_order(node.operands[0])) everywhere();
+      break;
+    }
+    case Op::Concat:
+      around(static_cast<int>(node.attributes.integer(Attr::Axis)));
+      [[fallthrough]];
+    default:
+      if (node.op == Op::Concat) {
+        for (Value operand : node.operands)
+          if (!keeps_order(operand)) everywhere();
+      } else if (!info.has(Leaf) && node.op != Op::Random) {
+        everywhere();
+      }
+  }
+}
+
+// The axes of a shape merged into fewer loops.
+struct Loops {
+  Shape extents;            // of the loops, outermost first
+  std::vector<Shape> axes;  // of the shape, in each loop
+  std::vector<Var> vars;
+  // Element of the shape where the loops stand. With one loop it is flat.
+  Index index() const {
+    if (vars.size() == 1) return {vars[0]};
+    Index index;
+    for (size_t i = 0; i < vars.size(); ++i) {
+      const Index part = unflatten_index(axes[i], vars[i]);
+      index.insert(index.end(), part.begin(), part.end());
+    }
+    return index;
+  }
+};
+
+Loops merge_axes(const Shape& shape, const std::set<int>& borders) {
+  Loops loops;
+  for (size_t i = 0; i < shape.size(); ++i) {
+    if (i == 0 || borders.count(static_cast<int>(i) - 1)) {
+      loops.extents.push_back(1);
+      loops.axes.emplace_back();
+    }
+    loops.extents.back() *= shape[i];
+    loops.axes.back().push_back(shape[i]);
+  }
+  loops.vars = axis_vars("o", loops.extents.size());
+  return loops;
+}
+
+void schedule_loops(Func out, const Loops& loops, int lanes, bool parallel) {
+  if (loops.vars.empty()) return;
+  const Var inner = loops.vars.back();
+  const int extent = static_cast<int>(loops.extents.back());
+  Var vi("vi"), ui("ui"), chunk("chunk"), rest("rest");
+  const bool one_loop = loops.vars.size() == 1;
+  if (parallel && one_loop && extent >= 64 * kParallelPieces) {
+    const int step = (extent / kParallelPieces + 127) / 128 * 128;
+    out.split(inner, chunk, inner, step, extent % step ? TailStrategy::GuardWithIf : TailStrategy::RoundUp)
+        .parallel(chunk);
+  }
+  const auto tail = [&](int factor) {
+    return extent % factor ? TailStrategy::GuardWithIf : TailStrategy::RoundUp;
+  };
+  if (extent >= 2 * lanes) {
+    out.split(inner, inner, ui, 2 * lanes, tail(2 * lanes)).split(ui, ui, vi, lanes).vectorize(vi).unroll(ui);
+  } else if (extent >= lanes) {
+    out.split(inner, inner, vi, lanes, tail(lanes)).vectorize(vi);
+  } else if (extent > 1) {
+    out.bound(inner, 0, extent).vectorize(inner);
+  }
+  if (parallel && !one_loop) {
+    // The outermost loop, with the next one if it has too few steps.
+    const int outer = static_cast<int>(loops.extents[0]);
+    if (outer >= 4 * kParallelPieces) {
+      const int step = (outer + kParallelPieces - 1) / kParallelPieces;
+      out.split(loops.vars[0], chunk, rest, step,
+                outer % step ? TailStrategy::GuardWithIf : TailStrategy::RoundUp)
+          .parallel(chunk);
+    } else if (outer < 4 && loops.vars.size() > 2) {
+      out.fuse(loops.vars[0], loops.vars[1], chunk).parallel(chunk);
+    } else {
+      out.parallel(loops.vars[0]);
+    }
+  }
+}
+
+}  // namespace
+
+Pipeline schedule_elementwise(Lowering& lowering, const ScheduleOptions& options) {
+  const Graph& body = lowering.body();
+  Pipeline pipeline;
+  pipeline.order.resize(body.results.size());
+  const bool parallel = options.parallel && estimate_nanoseconds(body) > kParallelNanoseconds;
+  std::vector<bool> done(body.results.size(), false);
+  int buffers = 0;
+  for (size_t i = 0; i < body.results.size(); ++i) {
+    if (done[i]) continue;
+    // All results of this size. If their shapes differ, they agree in the order of elements alone.
+    const Shape shape = body.type(body.results[i].value).shape;
+    const int64_t size = num_elements(shape);
+    std::vector<Value> group;
+    bool one_shape = true;
+    for (size_t j = i; j < body.results.size(); ++j) {
+      const Value v = body.results[j].value;
+      if (done[j] || body.type(v).num_elements() != size) continue;
+      done[j] = true;
+      pipeline.order[j] = buffers++;
+      one_shape = one_shape && body.type(v).shape == shape;
+      group.push_back(v);
+    }
+    Borders borders(body, shape);
+    if (one_shape)
+      for (Value v : group) borders.visit(v);
+    const Loops loops = merge_axes(shape, borders.borders());
+    Func out("out" + std::to_string(i));
+    std::vector<Expr> values;
+    for (Value v : group) {
+      const size_t rank = body.type(v).shape.size();
+      const bool flat = loops.vars.size() == 1;
+      values.push_back(lowering.stored_at(v, rank == 0 ? Index{}
+                                             : flat    ? Index{loops.vars[0]}
+                                                       : loops.index()));
+    }
+    if (values.size() == 1)
+      out(reversed(loops.vars)) = values[0];
+    else
+      out(reversed(loops.vars)) = Halide::Tuple(values);
+    schedule_loops(out, loops, options.lanes(body), parallel);
+    fix_output(out, loops.extents);
+    pipeline.outputs.push_back(out);
+  }
+  return pipeline;
+}
+
+}  // namespace nncc
