@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <set>
 #include <unordered_map>
 
 #include "llvm/ADT/Hashing.h"
@@ -61,11 +62,13 @@ bool same_node(const Node& a, const Node& b) {
 }
 
 int merge_equal_nodes(Graph& graph) {
+  const std::set<NodeId> opaque = differentiated(graph);
   std::unordered_map<size_t, std::vector<NodeId>> seen;
   int merged = 0;
   for (const NodeId id : graph.topological_order()) {
     const Node& node = graph[id];
-    if (node.op == Op::Input) continue;  // arguments are not interchangeable
+    // Arguments are not interchangeable, nor are values that gradients are taken with respect to.
+    if (node.op == Op::Input || opaque.count(id)) continue;
     std::vector<NodeId>& candidates = seen[hash_node(node)];
     const auto twin = std::find_if(candidates.begin(), candidates.end(),
                                    [&](NodeId c) { return same_node(graph[c], node); });

@@ -28,6 +28,24 @@ bool has_single_use(const Graph& graph, Value v) {
   return uses + ends == 1;
 }
 
+Literal splat_of(const Literal& literal, TensorType type) {
+  return literal.is_float() ? Literal::splat(std::move(type), literal.real(0))
+                            : Literal::splat_int(std::move(type), literal.integer(0));
+}
+
+std::set<NodeId> differentiated(const Graph& graph) {
+  std::set<NodeId> nodes;
+  for (const NodeId id : graph.nodes()) {
+    const Node& node = graph[id];
+    if (node.op != Op::Gradient) continue;
+    for (size_t i = 1; i < node.operands.size(); ++i) {
+      const Op op = graph[node.operands[i].node].op;
+      if (op != Op::Input && op != Op::Variable) nodes.insert(node.operands[i].node);
+    }
+  }
+  return nodes;
+}
+
 bool identical(const Literal& a, const Literal& b) {
   if (a.type() != b.type() || a.is_float() != b.is_float() || a.is_splat() != b.is_splat()) return false;
   const int64_t n = a.is_splat() ? 1 : a.num_elements();

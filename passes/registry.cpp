@@ -1,7 +1,9 @@
 // The one list of passes, the named pipelines, and what must come before what.
 #include "passes/autodiff.h"
+#include "passes/canonicalize.h"
 #include "passes/cse.h"
 #include "passes/dce.h"
+#include "passes/fold_constants.h"
 #include "passes/inline.h"
 #include "passes/pass.h"
 #include "passes/pipelines.h"
@@ -11,6 +13,8 @@ namespace nncc {
 std::span<const PassInfo> all_passes() {
   static constexpr PassInfo kPasses[] = {
       {"inline", "replaces calls of composites by their bodies", inline_calls},
+      {"canonicalize", "rewrites to simpler forms, rule by rule", canonicalize},
+      {"fold-constants", "computes at compile time what depends on constants alone", fold_constants},
       {"autodiff", "replaces gradient nodes by the computation of the derivatives", autodiff},
       {"cse", "computes equal expressions once", cse},
       {"dce", "erases nodes and functions that nothing needs", dce},
@@ -21,8 +25,8 @@ std::span<const PassInfo> all_passes() {
 std::span<const NamedPipeline> named_pipelines() {
   static constexpr NamedPipeline kPipelines[] = {
       {"O0", "inline,autodiff,dce"},
-      {"O1", "inline,cse,autodiff,cse,dce"},
-      {"O2", "inline,cse,autodiff,cse,dce"},
+      {"O1", "inline,canonicalize,cse,autodiff,canonicalize,cse,dce"},
+      {"O2", "inline,canonicalize,cse,autodiff,canonicalize,fold-constants,cse,dce"},
   };
   return kPipelines;
 }
