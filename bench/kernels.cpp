@@ -1,0 +1,95 @@
+// Times the kernel functions of .nnir files, each alone and on one thread unless told otherwise: kernel_bench
+// FILE.nnir…
+#include <algorithm>
+#include <chrono>
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <iterator>
+#include <random>
+
+#include "codegen/kernel.h"
+#include "codegen/schedule.h"
+#include "ir/print.h"
+#include "llvm/Support/raw_ostream.h"
+#include "test/codegen/kernel_library.h"
+
+namespace {
+
+double seconds() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+// Small positive numbers; integers count up from 0 modulo 8.
+void fill(const nncc::TensorType& type, std::byte* memory) {
+  static std::mt19937 random(1);
+  nncc::Literal literal(type);
+  for (int64_t i = 0; i < type.num_elements(); ++i) {
+    if (nncc::is_float(type.dtype))
+      literal.set(i, static_cast<double>(random()) / 4294967296.0 + 0.01);
+    else
+      literal.set_int(i, type.dtype == nncc::DType::Bool ? i % 2 : i % 8);
+  }
+  const auto bytes = literal.to_bytes();
+  std::memcpy(memory, bytes.data(), bytes.size());
+}
+
+void bench(const nncc::testing::KernelLibrary& library, size_t i, const nncc::Function& kernel) {
+  std::vector<void*> hosts;
+  const auto allocate = [&](const nncc::TensorType& type) {
+    auto* memory = static_cast<std::byte*>(
+        std::aligned_alloc(64, (static_cast<size_t>(type.byte_size()) + 191) / 64 * 64));
+    hosts.push_back(memory);
+    return memory;
+  };
+  for (const auto& a : kernel.body.arguments)
+    fill(kernel.body.type(a.value), allocate(kernel.body.type(a.value)));
+  for (const auto& r : kernel.body.results) allocate(kernel.body.type(r.value));
+  const auto run = [&](int n) {
+    const double start = seconds();
+    for (int c = 0; c < n; ++c) library.call_raw(i, hosts);
+    return (seconds() - start) / n;
+  };
+  run(1);
+  const int calls = std::max(1, static_cast<int>(0.005 / std::max(run(1), 1e-8)));
+  std::vector<double> times;
+  for (int r = 0; r < 21; ++r) times.push_back(run(calls));
+  std::nth_element(times.begin(), times.begin() + 10, times.end());
+  const double t = times[10];
+  const nncc::KernelInfo info = nncc::describe_kernel(kernel);
+  std::printf("%-16s %10.3f us %8.2f GF/s %7.2f GB/s  %-16s %s\n", kernel.name.c_str(), t * 1e6,
+              static_cast<double>(info.flops) / t * 1e-9, static_cast<double>(info.bytes) / t * 1e-9,
+              std::string(nncc::kernel_form_name(nncc::kernel_form(kernel.body))).c_str(),
+              info.description.c_str());
+  std::fflush(stdout);
+  for (void* host : hosts) std::free(host);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  return nncc::run_tool("kernel_bench", [&] {
+    for (int f = 1; f < argc; ++f) {
+      nncc::Diagnostics diags;
+      nncc::SourceManager sources;
+      std::ifstream stream(argv[f]);
+      const auto& file = sources.add(argv[f], std::string(std::istreambuf_iterator<char>(stream), {}));
+      const auto module = nncc::parse_nnir(file, diags);
+      if (!module) {
+        diags.print(llvm::errs());
+        return 1;
+      }
+      std::vector<nncc::Function> kernels;
+      for (const nncc::Function& function : module->functions)
+        if (function.kind == nncc::FunctionKind::Kernel) kernels.push_back(function);
+      nncc::CodegenOptions options;
+      options.target = &nncc::testing::host_target();
+      options.threads = 1;
+      const double start = seconds();
+      const nncc::testing::KernelLibrary library(kernels, options);
+      std::printf("%zu kernels compiled in %.0f ms\n", kernels.size(), (seconds() - start) * 1e3);
+      for (size_t i = 0; i < kernels.size(); ++i) bench(library, i, kernels[i]);
+    }
+    return 0;
+  });
+}
