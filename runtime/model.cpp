@@ -45,7 +45,9 @@ nn_status nn_runtime_run_profiled(nn_session* session, int32_t entry, const void
                                   void* user) {
   session->context.on_kernel = on_kernel;
   session->context.on_kernel_user = user;
-  return run(session, entry, &nn_entry_info::run_profiled, inputs, outputs);
+  nn_status status = run(session, entry, &nn_entry_info::run_profiled, inputs, outputs);
+  session->context.on_kernel = nullptr;
+  return status;
 }
 
 const void* nn_runtime_variable(const nn_session* session, int32_t variable) {
