@@ -87,7 +87,6 @@ TEST_F(Model, TakesEverythingContiguous) {
   EXPECT_TRUE(same(classify(nn::View(NN_F32, c_array, std::vector<int64_t>{8}))));
   std::vector<nn::View> views = {nn::View(array)};
   EXPECT_TRUE(same(classify.call(views)));
-  EXPECT_TRUE(
 }
 
 TEST_F(Model, ConvertsNumbers) {
