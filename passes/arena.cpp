@@ -49,9 +49,10 @@ ArenaPlan plan_arena(std::span<const LiveRange> ranges) {
     }
     plan.offsets[i] = best_offset >= 0 ? best_offset : end;
     plan.bytes = std::max(plan.bytes, plan.offsets[i] + needed);
-    placed.insert(std::upper_bound(placed.begin(), placed.end(), plan.offsets[i],
-                                   [&](int64_t offset, size_t other) { return offset < plan.offsets[other]; }),
-                  i);
+    placed.insert(
+        std::upper_bound(placed.begin(), placed.end(), plan.offsets[i],
+                         [&](int64_t offset, size_t other) { return offset < plan.offsets[other]; }),
+        i);
   }
   return plan;
 }

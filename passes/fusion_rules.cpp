@@ -18,9 +18,9 @@ struct Role {
   static_assert((traits & Elementwise) != 0, "an op without a fusion role");
   static constexpr FusionRole value = FusionRole::Pointwise;
 };
-#define NNCC_ROLE(op, role)                            \
-  template <uint32_t traits>                           \
-  struct Role<Op::op, traits> {                        \
+#define NNCC_ROLE(op, role)                               \
+  template <uint32_t traits>                              \
+  struct Role<Op::op, traits> {                           \
     static constexpr FusionRole value = FusionRole::role; \
   }
 NNCC_ROLE(Input, Data);
@@ -73,7 +73,8 @@ std::optional<int64_t> view_offset(const Graph& graph, NodeId id) {
   const TensorType& to = node.types[0];
   const auto& starts = node.attributes.integers(Attr::Starts);
   const auto& strides = node.attributes.integers(Attr::Strides);
-  // Contiguous if, from the first axis on which more than one index is taken, everything after it is taken whole.
+  // Contiguous if, from the first axis on which more than one index is taken, everything after it is taken
+  // whole.
   int64_t offset = 0;
   bool inside = false;
   for (int axis = 0; axis < from.rank(); ++axis) {

@@ -20,7 +20,8 @@ GraphPlan GraphPlanner::plan() {
   place_updates();
   place_results();
   Schedule best = schedule(stable_order());
-  if (Schedule other = schedule(frugal_order()); other.arena.bytes < best.arena.bytes) best = std::move(other);
+  if (Schedule other = schedule(frugal_order()); other.arena.bytes < best.arena.bytes)
+    best = std::move(other);
   for (size_t i = 0; i < best.buffers.size(); ++i) {
     storages_[best.buffers[i]].placed = true;
     storages_[best.buffers[i]].place = {Space::Arena, 0, best.arena.offsets[best.shares[i]]};
@@ -77,7 +78,8 @@ GraphPlanner::Region GraphPlanner::root_region(Value v) const {
 // Made here, not yet part of anything, and all of it.
 bool GraphPlanner::is_whole_fresh(const Region& region) const {
   const Storage& storage = storages_[region.storage];
-  return storage.fresh && !storage.placed && storage.parent < 0 && region.offset == 0 && region.bytes == storage.bytes;
+  return storage.fresh && !storage.placed && storage.parent < 0 && region.offset == 0 &&
+         region.bytes == storage.bytes;
 }
 
 void GraphPlanner::collect_producers(Value v, std::set<int>& steps) const {
@@ -127,7 +129,8 @@ Value GraphPlanner::add_copy(Value v) {
 
 void GraphPlanner::place_view(NodeId source, NodeId copy) {
   const Region& from = regions_.at(graph_[copy].operands[0]);
-  regions_[{copy, 0}] = {from.storage, from.offset + *view_offset(source_, source), graph_[copy].types[0].byte_size()};
+  regions_[{copy, 0}] = {from.storage, from.offset + *view_offset(source_, source),
+                         graph_[copy].types[0].byte_size()};
 }
 
 void GraphPlanner::place_concat(NodeId source) {
@@ -231,8 +234,8 @@ bool GraphPlanner::add_order(int before, int after) {
   return true;
 }
 
-// A storage may lie on the variables it replaces if everything that reads their old values can run before it is
-// written, or reads, in the kernel that writes, each element just where it is overwritten.
+// A storage may lie on the variables it replaces if everything that reads their old values can run before it
+// is written, or reads, in the kernel that writes, each element just where it is overwritten.
 bool GraphPlanner::try_update_in_place(int storage, int64_t variables_offset) {
   std::vector<std::pair<int, int>> added;
   const auto attempt = [&] {
@@ -277,14 +280,15 @@ void GraphPlanner::copy_to_variable(const std::string& name, Value v) {
   for (Graph::Update& update : graph_.updates)
     if (update.variable == name) update.value = copy;
   const int64_t offset = *module_.find_variable(name)->offset;
-  NNCC_CHECK(try_update_in_place(root_region(copy).storage, offset), "no order for the update of `" + name + "`");
+  NNCC_CHECK(try_update_in_place(root_region(copy).storage, offset),
+             "no order for the update of `" + name + "`");
 }
 
 void GraphPlanner::place_updates() {
   struct Target {
     std::string variable;
-    int64_t offset;    // of the variable
-    Region source;     // of its new value
+    int64_t offset;  // of the variable
+    Region source;   // of its new value
   };
   std::map<int, std::vector<Target>> by_storage;
   std::vector<Graph::Update> copied;
@@ -299,14 +303,16 @@ void GraphPlanner::place_updates() {
       copied.push_back({update.variable, v});
   }
   for (auto& [storage, targets] : by_storage) {
-    // The new values may lie together as their variables do. Where a value goes to several variables, one gets it.
+    // The new values may lie together as their variables do. Where a value goes to several variables, one
+    // gets it.
     std::set<int64_t> bases;
     for (const Target& target : targets) bases.insert(target.offset - target.source.offset);
     std::optional<int64_t> base;
     for (int64_t candidate : bases) {
       std::map<int64_t, int64_t> parts;  // start to end
       for (const Target& target : targets)
-        if (target.offset - target.source.offset == candidate) parts.emplace(target.source.offset, target.source.end());
+        if (target.offset - target.source.offset == candidate)
+          parts.emplace(target.source.offset, target.source.end());
       int64_t covered = 0;
       for (const auto& [start, end] : parts)
         if (start <= covered) covered = std::max(covered, end);
@@ -345,7 +351,8 @@ void GraphPlanner::place_results() {
             const Storage& storage = storages_[written.storage];
             if (!storage.placed || storage.place.space != Space::Variables) continue;
             written = {variables_, written.offset + storage.place.offset, written.bytes};
-            if (written.overlaps(read)) NNCC_CHECK(add_order(copy, writer), "a result is overwritten before it is copied");
+            if (written.overlaps(read))
+              NNCC_CHECK(add_order(copy, writer), "a result is overwritten before it is copied");
           }
       }
     }
@@ -502,7 +509,8 @@ Graph GraphPlanner::emit(const std::vector<int>& order) {
   Graph out;
   std::map<NodeId, NodeId> emitted;
   for (const Graph::Argument& argument : graph_.arguments) {
-    const Value v = out.add_argument(argument.name, graph_.type(argument.value), graph_[argument.value.node].location);
+    const Value v =
+        out.add_argument(argument.name, graph_.type(argument.value), graph_[argument.value.node].location);
     out.set_name(v.node, graph_[argument.value.node].name);
     out.set_places(v.node, {place_of(argument.value)});
     emitted[argument.value.node] = v.node;
@@ -512,13 +520,16 @@ Graph GraphPlanner::emit(const std::vector<int>& order) {
     Node node = graph_[v.node];
     for (Value& operand : node.operands) operand = emit_value(operand);
     node.places.clear();
-    for (size_t i = 0; i < node.types.size(); ++i) node.places.push_back(place_of({v.node, static_cast<int>(i)}));
+    for (size_t i = 0; i < node.types.size(); ++i)
+      node.places.push_back(place_of({v.node, static_cast<int>(i)}));
     emitted[v.node] = out.add(std::move(node));
     return {emitted[v.node], v.result};
   };
   for (int step : order) emit_value({steps_[step].id, 0});
-  for (const Graph::Result& result : graph_.results) out.results.push_back({result.name, emit_value(result.value)});
-  for (const Graph::Update& update : graph_.updates) out.updates.push_back({update.variable, emit_value(update.value)});
+  for (const Graph::Result& result : graph_.results)
+    out.results.push_back({result.name, emit_value(result.value)});
+  for (const Graph::Update& update : graph_.updates)
+    out.updates.push_back({update.variable, emit_value(update.value)});
   return out;
 }
 

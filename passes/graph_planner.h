@@ -26,9 +26,9 @@ struct GraphPlan {
   Graph graph;  // in an order in which execution is right, with places
   int64_t arena_bytes = 0;
   int64_t lower_bound = 0;
-  int copies = 0;           // kernels that only copy
-  int in_place = 0;         // results that take the place of an operand
-  int direct_updates = 0;   // updates written where the variable lies
+  int copies = 0;          // kernels that only copy
+  int in_place = 0;        // results that take the place of an operand
+  int direct_updates = 0;  // updates written where the variable lies
   std::map<std::string, int64_t> alive_at_peak;
 };
 
@@ -47,7 +47,7 @@ class GraphPlanner {
     int parent = -1;     // for one that lies in a larger one
     int64_t offset = 0;  // there
     bool placed = false;
-    Place place;         // of its first byte
+    Place place;  // of its first byte
   };
   // Part of a storage.
   struct Region {
@@ -63,9 +63,9 @@ class GraphPlanner {
   // A kernel call to be ordered.
   struct Step {
     NodeId id;
-    std::set<int> before;            // steps that must come first
-    std::vector<Region> reads;       // of the operands, in roots
-    std::vector<Region> writes;      // of the results, in roots
+    std::set<int> before;        // steps that must come first
+    std::vector<Region> reads;   // of the operands, in roots
+    std::vector<Region> writes;  // of the results, in roots
   };
 
   // Working copy and what its values occupy.
@@ -94,9 +94,9 @@ class GraphPlanner {
   std::vector<int> stable_order() const;
   std::vector<int> frugal_order() const;
   struct Schedule {
-    std::vector<int> order;  // steps
-    std::vector<int> buffers;       // storages in the arena
-    std::vector<int> shares;        // for each, the index in `ranges` it lies in
+    std::vector<int> order;    // steps
+    std::vector<int> buffers;  // storages in the arena
+    std::vector<int> shares;   // for each, the index in `ranges` it lies in
     std::vector<LiveRange> ranges;
     ArenaPlan arena;
     int in_place = 0;

@@ -11,7 +11,8 @@ bool may_overwrite(const Function& kernel, int argument, int result) {
   const Value source = body.arguments[argument].value;
   const TensorType& from = body.type(source);
   const TensorType& to = body.type(body.results[result].value);
-  if (from.num_elements() != to.num_elements() || dtype_size(from.dtype) != dtype_size(to.dtype)) return false;
+  if (from.num_elements() != to.num_elements() || dtype_size(from.dtype) != dtype_size(to.dtype))
+    return false;
   // A form that computes some elements twice, as tiles that overlap do, would read what it has written.
   for (NodeId id : body.nodes()) {
     const FusionRole role = fusion_role(body[id].op);

@@ -39,7 +39,8 @@ NodeId add_kernel(Graph& graph, const Function& kernel, std::span<const Value> o
   Node node;
   node.op = Op::Kernel;
   node.operands.assign(operands.begin(), operands.end());
-  for (const Graph::Result& result : kernel.body.results) node.types.push_back(kernel.body.type(result.value));
+  for (const Graph::Result& result : kernel.body.results)
+    node.types.push_back(kernel.body.type(result.value));
   node.attributes.set(Attr::Symbol, kernel.name);
   return graph.add(std::move(node));
 }
