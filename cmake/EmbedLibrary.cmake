@@ -1,0 +1,11 @@
+# cmake -DOUTPUT=std_library.cpp -DINPUTS=a.nn,b.nn -P EmbedLibrary.cmake: the files' text as C++ string literals.
+string(REPLACE "," ";" INPUTS "${INPUTS}")
+set(code "// Generated from frontend/std/*.nn.\n#include \"frontend/std_library.h\"\n\nnamespace nncc {\n\n")
+string(APPEND code "std::span<const LibraryFile> library_files() {\n  static constexpr LibraryFile files[] = {\n")
+foreach(input IN LISTS INPUTS)
+  get_filename_component(name "${input}" NAME)
+  file(READ "${input}" text)
+  string(APPEND code "{\"<std>/${name}\", R\"nncc(${text})nncc\"},\n")
+endforeach()
+string(APPEND code "};\n  return files;\n}\n\n}  // namespace nncc\n")
+file(WRITE "${OUTPUT}" "${code}")
