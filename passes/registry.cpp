@@ -4,9 +4,11 @@
 #include "passes/cse.h"
 #include "passes/dce.h"
 #include "passes/fold_constants.h"
+#include "passes/fuse_kernels.h"
 #include "passes/inline.h"
 #include "passes/pass.h"
 #include "passes/pipelines.h"
+#include "passes/plan_memory.h"
 
 namespace nncc {
 
@@ -18,15 +20,17 @@ std::span<const PassInfo> all_passes() {
       {"autodiff", "replaces gradient nodes by the computation of the derivatives", autodiff},
       {"cse", "computes equal expressions once", cse},
       {"dce", "erases nodes and functions that nothing needs", dce},
+      {"fuse-kernels", "outlines groups of nodes into kernel functions", fuse_kernels},
+      {"plan-memory", "places every tensor and orders the kernels", plan_memory},
   };
   return kPasses;
 }
 
 std::span<const NamedPipeline> named_pipelines() {
   static constexpr NamedPipeline kPipelines[] = {
-      {"O0", "inline,autodiff,dce"},
-      {"O1", "inline,canonicalize,cse,autodiff,canonicalize,cse,dce"},
-      {"O2", "inline,canonicalize,cse,autodiff,canonicalize,fold-constants,cse,dce"},
+      {"O0", "inline,autodiff,dce,fuse-kernels,plan-memory"},
+      {"O1", "inline,canonicalize,cse,autodiff,canonicalize,cse,dce,fuse-kernels,plan-memory"},
+      {"O2", "inline,canonicalize,cse,autodiff,canonicalize,fold-constants,cse,dce,fuse-kernels,plan-memory"},
   };
   return kPipelines;
 }
@@ -34,6 +38,9 @@ std::span<const NamedPipeline> named_pipelines() {
 std::span<const PassOrder> pass_orders() {
   static constexpr PassOrder kOrders[] = {
       {"inline", "autodiff", "gradients are made for primitives, not for calls"},
+      {"inline", "fuse-kernels", "a kernel holds primitives alone"},
+      {"autodiff", "fuse-kernels", "a kernel cannot be differentiated"},
+      {"fuse-kernels", "plan-memory", "kernels are what is ordered and given memory"},
   };
   return kOrders;
 }

@@ -1,0 +1,272 @@
+#include "passes/fusion_groups.h"
+
+#include <algorithm>
+
+#include "ir/diagnostic.h"
+#include "passes/fusion_rules.h"
+
+namespace nncc {
+
+namespace {
+
+// Larger kernels compile slowly and run out of registers.
+constexpr size_t kMostNodes = 96;
+
+bool is_made_anew(const Graph& graph, NodeId id) {
+  const FusionRole role = fusion_role(graph[id].op);
+  return role == FusionRole::Generated || role == FusionRole::Repeat || is_splat_constant(graph[id]);
+}
+
+bool computes(const Graph& graph, NodeId id) {
+  switch (fusion_role(graph[id].op)) {
+    case FusionRole::Pointwise:
+    case FusionRole::Draw:
+    case FusionRole::Reduce:
+    case FusionRole::Contract:
+    case FusionRole::Alone:
+      return true;
+    case FusionRole::Rearrange:
+      return !is_memory_view(graph, id);
+    default:
+      return false;
+  }
+}
+
+}  // namespace
+
+FusionGroups::FusionGroups(const Graph& graph) : graph_(graph) {
+  const std::vector<NodeId> order = graph.topological_order();
+  for (NodeId id : order) {
+    position_[id] = static_cast<int>(position_.size());
+    NNCC_CHECK(fusion_role(graph[id].op) != FusionRole::Unsupported,
+               "`" + std::string(op_info(graph[id].op).name) + "` is left before fuse-kernels");
+  }
+  // What has to lie in memory: what leaves the graph, what moves as a whole, and operands of products and the
+  // like.
+  for (const Graph::Result& result : graph.results) pin(result.value);
+  for (const Graph::Update& update : graph.updates) {
+    pin(update.value);
+    Value v = update.value;
+    while (view_offset(graph, v.node)) v = graph[v.node].operands[0];
+    updated_[v.node] = update.variable;
+  }
+  for (NodeId id : order)
+    if (needs_memory(id))
+      for (Value operand : graph[id].operands) pin(operand);
+  for (NodeId id : order) {
+    if (!computes(graph, id) && !(pinned_.contains(id) && is_made_anew(graph, id))) continue;
+    group_of_[id] = static_cast<int>(groups_.size());
+    groups_.emplace_back().nodes = {id};
+    if (needs_memory(id)) continue;
+    for (Value operand : graph[id].operands)
+      for (Value source : sources(operand))
+        if (readers_[source.node].empty() || readers_[source.node].back() != id)
+          readers_[source.node].push_back(id);
+  }
+  for (int group = 0; group < static_cast<int>(groups_.size()); ++group) {
+    find_dependences(group);
+    const auto form = kernel_form(graph_, groups_[group].nodes, [](NodeId) { return true; });
+    NNCC_CHECK(form,
+               "no kernel form for `" + std::string(op_info(graph[groups_[group].nodes[0]].op).name) + "`");
+    groups_[group].form = *form;
+  }
+}
+
+// Reads its operands from memory, as they are.
+bool FusionGroups::needs_memory(NodeId user) const {
+  const FusionRole role = fusion_role(graph_[user].op);
+  return role == FusionRole::Contract || role == FusionRole::Alone ||
+         (role == FusionRole::Rearrange && is_memory_view(graph_, user));
+}
+
+void FusionGroups::pin(Value v) {
+  while (fusion_role(graph_[v.node].op) == FusionRole::View) v = graph_[v.node].operands[0];
+  pinned_.insert(v.node);
+}
+
+int FusionGroups::group_of(NodeId id) const {
+  const auto it = group_of_.find(id);
+  return it == group_of_.end() ? -1 : it->second;
+}
+
+std::vector<Value> FusionGroups::sources(Value v) const {
+  const FusionRole role = fusion_role(graph_[v.node].op);
+  if (role == FusionRole::View || role == FusionRole::Repeat) return sources(graph_[v.node].operands[0]);
+  if (is_made_anew(graph_, v.node)) return {};
+  return {v};
+}
+
+// Groups behind a value in memory.
+void FusionGroups::add_memory_sources(Value v, std::set<int>& groups) const {
+  if (const int group = group_of(v.node); group >= 0) {
+    groups.insert(group);
+    return;
+  }
+  for (Value operand : graph_[v.node].operands) add_memory_sources(operand, groups);
+}
+
+void FusionGroups::find_dependences(int index) {
+  Group& group = groups_[index];
+  group.before.clear();
+  group.barriers.clear();
+  const auto visit = [&](NodeId id) {
+    for (Value operand : graph_[id].operands) {
+      if (needs_memory(id)) {
+        add_memory_sources(operand, group.barriers);
+        continue;
+      }
+      for (Value source : sources(operand)) {
+        if (is_in(source.node, index)) continue;
+        if (group_of(source.node) >= 0)
+          group.before.insert(group_of(source.node));
+        else
+          add_memory_sources(source, group.barriers);
+      }
+    }
+  };
+  for (NodeId id : group.nodes) visit(id);
+  for (NodeId id : group.copies) visit(id);
+  group.before.insert(group.barriers.begin(), group.barriers.end());
+}
+
+// A way from one group to the other by way of a third.
+bool FusionGroups::reaches_around(int from, int to) const {
+  std::set<int> seen;
+  std::vector<int> stack;
+  for (int before : groups_[to].before)
+    if (before != from && seen.insert(before).second) stack.push_back(before);
+  while (!stack.empty()) {
+    const int group = stack.back();
+    stack.pop_back();
+    if (group == from) return true;
+    for (int before : groups_[group].before)
+      if (seen.insert(before).second) stack.push_back(before);
+  }
+  return false;
+}
+
+// Only loops over elements may overwrite what they read; any other kernel would need a copy of the variable.
+bool FusionGroups::updates_what_it_reads(const std::vector<NodeId>& nodes) const {
+  std::set<std::string> updated;
+  for (NodeId id : nodes)
+    if (auto it = updated_.find(id); it != updated_.end()) updated.insert(it->second);
+  if (updated.empty()) return false;
+  for (NodeId id : nodes)
+    for (Value operand : graph_[id].operands)
+      for (Value source : sources(operand))
+        if (graph_[source.node].op == Op::Variable &&
+            updated.contains(graph_[source.node].attributes.string(Attr::Symbol)))
+          return true;
+  return false;
+}
+
+bool FusionGroups::merge(int into, int from) {
+  if (into == from || groups_[into].nodes.size() + groups_[from].nodes.size() > kMostNodes) return false;
+  if (groups_[into].barriers.contains(from) || groups_[from].barriers.contains(into)) return false;
+  if (!groups_[into].copies.empty() || !groups_[from].copies.empty()) return false;
+  std::vector<NodeId> nodes;
+  std::merge(groups_[into].nodes.begin(), groups_[into].nodes.end(), groups_[from].nodes.begin(),
+             groups_[from].nodes.end(), std::back_inserter(nodes),
+             [&](NodeId a, NodeId b) { return position_.at(a) < position_.at(b); });
+  const auto is_result = [&](NodeId id) {
+    if (is_pinned(id)) return true;
+    const auto it = readers_.find(id);
+    if (it == readers_.end()) return false;
+    return std::any_of(it->second.begin(), it->second.end(),
+                       [&](NodeId reader) { return group_of(reader) != into && group_of(reader) != from; });
+  };
+  const auto form = kernel_form(graph_, nodes, is_result);
+  if (!form) return false;
+  if (*form != KernelForm::Elementwise && updates_what_it_reads(nodes)) return false;
+  if (reaches_around(into, from) || reaches_around(from, into)) return false;
+  groups_[into].nodes = std::move(nodes);
+  groups_[into].form = *form;
+  for (NodeId id : groups_[from].nodes) group_of_[id] = into;
+  groups_[from] = {};
+  find_dependences(into);
+  for (Group& group : groups_)
+    for (std::set<int>* set : {&group.before, &group.barriers})
+      if (set->erase(from)) set->insert(into);
+  return true;
+}
+
+void FusionGroups::add_copies(int group, const std::set<NodeId>& cone) {
+  groups_[group].copies.insert(cone.begin(), cone.end());
+  find_dependences(group);
+}
+
+std::set<int> FusionGroups::readers(NodeId id) const {
+  std::set<int> result;
+  const int own = group_of(id);
+  const auto visit = [&](NodeId reader, int group) {
+    if (group != own && !is_in(id, group) && is_in(reader, group)) result.insert(group);
+  };
+  const auto it = readers_.find(id);
+  if (it == readers_.end()) return result;
+  for (NodeId reader : it->second) {
+    visit(reader, group_of(reader));
+    for (int group = 0; group < static_cast<int>(groups_.size()); ++group)
+      if (groups_[group].copies.contains(reader)) visit(reader, group);
+  }
+  return result;
+}
+
+std::vector<NodeId> FusionGroups::results(int group) const {
+  std::vector<NodeId> result;
+  for (NodeId id : groups_[group].nodes)
+    if (is_pinned(id) || !readers(id).empty()) result.push_back(id);
+  return result;
+}
+
+std::vector<NodeId> FusionGroups::inputs(int group) const {
+  std::set<NodeId> result;
+  const auto visit = [&](NodeId id) {
+    for (Value operand : graph_[id].operands) {
+      if (needs_memory(id)) {
+        Value v = operand;
+        while (fusion_role(graph_[v.node].op) == FusionRole::View) v = graph_[v.node].operands[0];
+        result.insert(v.node);
+        continue;
+      }
+      for (Value source : sources(operand))
+        if (!is_in(source.node, group)) result.insert(source.node);
+    }
+  };
+  for (NodeId id : groups_[group].nodes) visit(id);
+  for (NodeId id : groups_[group].copies) visit(id);
+  return {result.begin(), result.end()};
+}
+
+int64_t FusionGroups::extent(int group) const {
+  int64_t most = 0;
+  for (NodeId id : groups_[group].nodes) most = std::max(most, count(id));
+  for (NodeId id : inputs(group)) most = std::max(most, count(id));
+  return most;
+}
+
+std::vector<int> FusionGroups::order() const {
+  std::vector<std::set<int>> after(groups_.size());
+  std::vector<size_t> waiting(groups_.size(), 0);
+  std::set<std::pair<int, int>> ready;  // by the position of the first node
+  const auto key = [&](int group) { return std::pair(position_.at(groups_[group].nodes[0]), group); };
+  size_t total = 0;
+  for (int group = 0; group < static_cast<int>(groups_.size()); ++group) {
+    if (groups_[group].nodes.empty()) continue;
+    ++total;
+    waiting[group] = groups_[group].before.size();
+    for (int before : groups_[group].before) after[before].insert(group);
+    if (waiting[group] == 0) ready.insert(key(group));
+  }
+  std::vector<int> result;
+  while (!ready.empty()) {
+    const int group = ready.begin()->second;
+    ready.erase(ready.begin());
+    result.push_back(group);
+    for (int next : after[group])
+      if (--waiting[next] == 0) ready.insert(key(next));
+  }
+  NNCC_CHECK(result.size() == total, "the groups of fuse-kernels depend on each other");
+  return result;
+}
+
+}  // namespace nncc

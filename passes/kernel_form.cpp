@@ -1,0 +1,260 @@
+#include "passes/kernel_form.h"
+
+#include <algorithm>
+#include <map>
+
+#include "passes/fusion_rules.h"
+
+namespace nncc {
+
+namespace {
+
+int64_t product(std::span<const int64_t> extents) {
+  int64_t n = 1;
+  for (int64_t extent : extents) n *= extent;
+  return n;
+}
+
+struct ReduceShape {
+  enum Kind { Full, Inner, Outer, Odd } kind = Odd;
+  int64_t rows = 1, cols = 1;
+  friend bool operator==(const ReduceShape&, const ReduceShape&) = default;
+};
+
+// Axes of extent 1 count for nothing.
+ReduceShape reduce_shape(const Graph& graph, NodeId id) {
+  const Shape& shape = graph.type(graph[id].operands[0]).shape;
+  const auto& axes = graph[id].attributes.integers(Attr::Axes);
+  ReduceShape result;
+  int changes = 0;
+  std::optional<bool> outer, last;
+  for (int axis = 0; axis < static_cast<int>(shape.size()); ++axis) {
+    if (shape[axis] == 1) continue;
+    const bool reduced = std::find(axes.begin(), axes.end(), axis) != axes.end();
+    if (!outer) outer = reduced;
+    if (last && *last != reduced) ++changes;
+    last = reduced;
+    (reduced == *outer ? result.rows : result.cols) *= shape[axis];
+  }
+  if (!outer || changes > 1) return result;
+  if (changes == 0) {
+    if (!*outer) return result;
+    return {ReduceShape::Full, 1, result.rows};
+  }
+  result.kind = *outer ? ReduceShape::Outer : ReduceShape::Inner;
+  return result;
+}
+
+// The parts a value can play.
+enum class Part : uint8_t {
+  Outside,  // from memory, or made from nothing
+  Whole,    // element of the iteration space
+  Reduced,  // by the kernel's reductions: [rows], [cols] or a scalar
+  Small,    // anything less, cheap enough to make again
+};
+
+class Classifier {
+ public:
+  Classifier(const Graph& graph, std::span<const NodeId> nodes, const std::function<bool(NodeId)>& is_result)
+      : graph_(graph), nodes_(nodes), is_result_(is_result) {}
+
+  std::optional<KernelForm> classify() {
+    NodeId contraction;
+    std::optional<ReduceShape> reduce;
+    for (NodeId id : nodes_) {
+      const FusionRole role = fusion_role(graph_[id].op);
+      if (role == FusionRole::Unsupported) return std::nullopt;
+      if (role == FusionRole::Alone && nodes_.size() > 1) return std::nullopt;
+      if (role == FusionRole::Contract) {
+        if (contraction) return std::nullopt;
+        contraction = id;
+      }
+      if (role == FusionRole::Reduce) {
+        const ReduceShape shape = reduce_shape(graph_, id);
+        if (reduce && *reduce != shape) return std::nullopt;
+        reduce = shape;
+      }
+      inside_[id] = Part::Outside;
+    }
+    if (contraction && reduce) return std::nullopt;
+    if (contraction) return is_matmul(contraction) ? std::optional(KernelForm::MatMul) : std::nullopt;
+    if (!reduce) {
+      if (nodes_.size() == 1 && fusion_role(graph_[nodes_[0]].op) == FusionRole::Alone)
+        return KernelForm::Single;
+      return is_elementwise() ? std::optional(KernelForm::Elementwise) : std::nullopt;
+    }
+    rows_ = reduce->rows;
+    cols_ = reduce->cols;
+    switch (reduce->kind) {
+      case ReduceShape::Full:
+        if (is_reduction(KernelForm::FullReduce)) return KernelForm::FullReduce;
+        break;
+      case ReduceShape::Inner:
+        if (is_reduction(KernelForm::RowReduce)) return KernelForm::RowReduce;
+        break;
+      case ReduceShape::Outer:
+        if (is_reduction(KernelForm::ColumnReduce)) return KernelForm::ColumnReduce;
+        break;
+      case ReduceShape::Odd:
+        if (nodes_.size() == 1) return KernelForm::Single;
+        break;
+    }
+    return std::nullopt;
+  }
+
+ private:
+  int64_t count(NodeId id) const { return graph_[id].types[0].num_elements(); }
+  bool is_cheap(NodeId id) const { return op_info(graph_[id].op).has(Cheap); }
+  // The node behind reshapes and broadcasts.
+  NodeId behind(Value v) const {
+    while (!inside_.contains(v.node)) {
+      const FusionRole role = fusion_role(graph_[v.node].op);
+      if (role != FusionRole::View && role != FusionRole::Repeat) break;
+      v = graph_[v.node].operands[0];
+    }
+    return v.node;
+  }
+
+  bool is_matmul(NodeId contraction) {
+    const int64_t n = count(contraction);
+    for (NodeId id : nodes_) {
+      if (is_result_(id) && count(id) != n) return false;
+      if (id == contraction) continue;
+      const FusionRole role = fusion_role(graph_[id].op);
+      if (role != FusionRole::Pointwise && role != FusionRole::Draw) return false;
+      if (count(id) != n && !is_cheap(id)) return false;
+    }
+    return true;
+  }
+
+  bool is_elementwise() {
+    int64_t n = 0;
+    for (NodeId id : nodes_)
+      if (is_result_(id)) {
+        if (n != 0 && count(id) != n) return false;
+        n = count(id);
+      }
+    std::map<NodeId, bool> dear;  // it, or something that leads to it
+    for (NodeId id : nodes_) {
+      const FusionRole role = fusion_role(graph_[id].op);
+      const bool rearranges = role == FusionRole::Rearrange;
+      // A broadcast that was put among the nodes has to lie in memory itself.
+      bool is_dear = !is_cheap(id) && !rearranges && role != FusionRole::Repeat &&
+                     role != FusionRole::Generated && role != FusionRole::Data;
+      if (is_dear && count(id) != n) return false;
+      for (Value operand : graph_[id].operands) {
+        const auto it = dear.find(behind(operand));
+        if (it == dear.end() || !it->second) continue;
+        // What is read at other indices may be made more than once.
+        if (rearranges) return false;
+        is_dear = true;
+      }
+      dear[id] = is_dear;
+    }
+    return true;
+  }
+
+  // The part that an operand plays; nothing if it is read in a way no form has.
+  std::optional<Part> operand_part(Value v, KernelForm form) const {
+    if (auto it = inside_.find(v.node); it != inside_.end()) return it->second;
+    const FusionRole role = fusion_role(graph_[v.node].op);
+    if (role == FusionRole::View) return operand_part(graph_[v.node].operands[0], form);
+    if (role != FusionRole::Repeat) return Part::Outside;
+    const auto from = operand_part(graph_[v.node].operands[0], form);
+    if (!from || *from == Part::Outside || *from == Part::Small) return from;
+    if (graph_.type(v).num_elements() == graph_.type(graph_[v.node].operands[0]).num_elements()) return from;
+    if (*from == Part::Reduced && form == KernelForm::RowReduce && repeats_rows(v.node)) return Part::Whole;
+    return std::nullopt;
+  }
+
+  // A broadcast of [rows] along the columns.
+  bool repeats_rows(NodeId id) const {
+    const Shape& shape = graph_[id].types[0].shape;
+    const Shape& from = graph_.type(graph_[id].operands[0]).shape;
+    const auto& dims = graph_[id].attributes.integers(Attr::Dims);
+    size_t inner = 0;
+    int64_t outer_count = 1;
+    while (inner < shape.size() && outer_count < rows_) outer_count *= shape[inner++];
+    if (outer_count != rows_ || product(std::span(shape).subspan(inner)) != cols_) return false;
+    int64_t covered = 1;
+    for (size_t axis = 0; axis < from.size(); ++axis) {
+      if (from[axis] == 1) continue;
+      if (dims[axis] >= static_cast<int64_t>(inner)) return false;
+      covered *= from[axis];
+    }
+    return covered == rows_;
+  }
+
+  bool is_reduction(KernelForm form) {
+    const int64_t whole = rows_ * cols_;
+    const int64_t reduced = form == KernelForm::FullReduce  ? 1
+                            : form == KernelForm::RowReduce ? rows_
+                                                            : cols_;
+    for (NodeId id : nodes_) {
+      const FusionRole role = fusion_role(graph_[id].op);
+      bool uses_whole = false, uses_reduced = false;
+      for (Value operand : graph_[id].operands) {
+        const auto part = operand_part(operand, form);
+        if (!part) return false;
+        uses_whole = uses_whole || *part == Part::Whole;
+        uses_reduced = uses_reduced || *part == Part::Reduced;
+      }
+      Part part = Part::Small;
+      if (role == FusionRole::Reduce) {
+        if (uses_reduced) return false;
+        part = Part::Reduced;
+      } else if (role == FusionRole::Pointwise || role == FusionRole::Draw) {
+        if (uses_whole && uses_reduced) return false;
+        if (uses_reduced)
+          part = Part::Reduced;
+        else if (uses_whole || count(id) == whole)
+          part = Part::Whole;
+        else if (form == KernelForm::RowReduce && count(id) == rows_ && rows_ > 1)
+          part = Part::Reduced;  // made once for each row
+        else if (!is_cheap(id))
+          return false;
+        if (part == Part::Whole && count(id) != whole) return false;
+        if (part == Part::Reduced && count(id) != reduced) return false;
+      } else {
+        return false;
+      }
+      inside_[id] = part;
+      if (!is_result_(id) || part == Part::Reduced) continue;
+      if (part != Part::Whole || form != KernelForm::RowReduce) return false;
+    }
+    return true;
+  }
+
+  const Graph& graph_;
+  std::span<const NodeId> nodes_;
+  const std::function<bool(NodeId)>& is_result_;
+  std::map<NodeId, Part> inside_;
+  int64_t rows_ = 1, cols_ = 1;
+};
+
+}  // namespace
+
+std::string_view kernel_form_name(KernelForm form) {
+  switch (form) {
+    case KernelForm::Elementwise:
+      return "elementwise";
+    case KernelForm::MatMul:
+      return "matmul";
+    case KernelForm::RowReduce:
+      return "row reduction";
+    case KernelForm::ColumnReduce:
+      return "column reduction";
+    case KernelForm::FullReduce:
+      return "full reduction";
+    case KernelForm::Single:
+      return "single";
+  }
+  return "";
+}
+
+std::optional<KernelForm> kernel_form(const Graph& graph, std::span<const NodeId> nodes,
+                                      const std::function<bool(NodeId)>& is_result) {
+  return Classifier(graph, nodes, is_result).classify();
+}
+
+}  // namespace nncc

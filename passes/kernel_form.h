@@ -1,0 +1,32 @@
+// The forms a kernel may have, so that codegen/ has a schedule for it.
+#pragma once
+#include <functional>
+#include <optional>
+#include <span>
+
+#include "ir/graph.h"
+
+namespace nncc {
+
+// "Counts" below are numbers of elements; reshapes change nothing.
+enum class KernelForm : uint8_t {
+  Elementwise,  // all results have one count; pointwise ops, draws and rearrangements lead to them
+  MatMul,     // one product; its operands come from memory; all else is pointwise over its elements; results
+              // have its count
+  RowReduce,  // reductions over the inner axes of [rows, cols]; pointwise ops over [rows, cols] and [rows]
+              // before, between and after; results are [rows, cols] or [rows]
+  ColumnReduce,  // reductions over the outer axes of [rows, cols]; pointwise ops on [rows, cols] before, on
+                 // [cols] after; results are [cols]
+  FullReduce,  // reductions of one count to scalars; pointwise ops on that count before, on scalars after;
+               // scalar results
+  Single,      // one node of any other kind
+};
+std::string_view kernel_form_name(KernelForm form);
+
+// What a kernel would be if it held `nodes` (topologically ordered; computing nodes only: iotas, splats,
+// broadcasts and reshapes between them belong to it too) and had the marked nodes' values as results. Nothing
+// if it has none of the forms.
+std::optional<KernelForm> kernel_form(const Graph& graph, std::span<const NodeId> nodes,
+                                      const std::function<bool(NodeId)>& is_result);
+
+}  // namespace nncc

@@ -1,0 +1,66 @@
+#include "passes/plan_memory.h"
+
+#include <algorithm>
+#include <set>
+
+#include "passes/graph_planner.h"
+
+namespace nncc {
+
+namespace {
+
+// In the module's order; a slab lies where its first variable stands. The gap between neighbours stays below
+// two cache lines: arrays that are walked side by side suffer when they lie one page apart.
+void place_variables(Module& module) {
+  int64_t end = 0;
+  std::set<std::string> done;
+  const auto place = [&](Variable& variable) {
+    end = align_up(end, dtype_size(variable.type.dtype));
+    variable.offset = end;
+    end += variable.type.byte_size();
+  };
+  for (Variable& variable : module.variables) {
+    if (!variable.slab.empty() && !done.insert(variable.slab).second) continue;
+    end = align_up(end, kBufferAlignment);
+    place(variable);
+    if (!variable.slab.empty())
+      for (Variable& other : module.variables)
+        if (&other != &variable && other.slab == variable.slab) place(other);
+    end += kSpareBytes;
+  }
+  module.variable_bytes = align_up(end, kBufferAlignment);
+}
+
+void report(const std::string& name, const GraphPlan& plan, PassContext& context) {
+  if (plan.arena_bytes == 0) return;
+  context.count("bytes of arena in " + name, plan.arena_bytes);
+  context.count("bytes that " + name + " needs at least", plan.lower_bound);
+  for (const auto& [value, bytes] : plan.alive_at_peak)
+    context.count("bytes of " + value + " alive at the peak of " + name, bytes);
+}
+
+}  // namespace
+
+bool plan_memory(Module& module, PassContext& context) {
+  place_variables(module);
+  KernelTable kernels(module);
+  ConstantPool constants;
+  for (Entry& entry : module.entries) {
+    GraphPlan main = GraphPlanner(module, kernels, constants, entry.graph).plan();
+    GraphPlan prepare = GraphPlanner(module, kernels, constants, entry.prepare).plan();
+    entry.arena_bytes = std::max(main.arena_bytes, prepare.arena_bytes);
+    report(entry.name, main, context);
+    report(entry.name + ".prepare", prepare, context);
+    for (const GraphPlan* plan : {&main, &prepare}) {
+      context.count("copies", plan->copies);
+      context.count("updates in place", plan->direct_updates);
+      context.count("buffers taken over", plan->in_place);
+    }
+    entry.graph = std::move(main.graph);
+    entry.prepare = std::move(prepare.graph);
+  }
+  context.count("bytes of variables", module.variable_bytes);
+  return true;
+}
+
+}  // namespace nncc

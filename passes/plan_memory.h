@@ -1,0 +1,43 @@
+// plan-memory: decides where every tensor lies and in which order the kernels run.
+// Requires: fuse-kernels: entry graphs hold inputs, variables, constants, kernels and movement.
+// Ensures: every node of every entry graph has places; the graphs' order (that of creation) is right to
+// execute, also where a kernel overwrites a variable; Variable::offset, Module::variable_bytes and
+// Entry::arena_bytes are set. Variables of a slab lie side by side. A new value of a variable is written over
+// the old one where everything that reads the old one can run before, or reads each element just where the
+// kernel writes it; results go straight to the caller's memory; pieces of a concat are written where they
+// belong. Where that cannot be, a kernel copies. A kernel is never called with a result on an argument unless
+// its body is one loop over elements that reads that argument only at the index it writes; such kernels must
+// compute each element once.
+//   variable @w : f32[4] parameter slab "fit"
+//   variable @b : f32[2] parameter slab "fit"
+//   entry @fit train (%x: f32[6]) -> () {
+//     %w = variable {symbol = @w} : f32[4]
+//     %b = variable {symbol = @b} : f32[2]
+//     %all = concat %w, %b {axis = 0} : f32[6]
+//     %new = kernel %all, %x {symbol = @k0} : f32[6]
+//     %w.new = slice %new {starts = [0], strides = [1]} : f32[4]
+//     %b.new = slice %new {starts = [4], strides = [1]} : f32[2]
+//     update @w = %w.new
+//     update @b = %b.new
+//   }
+// becomes, if k0 is elementwise,
+//   variable @w : f32[4] parameter slab "fit" offset 0
+//   variable @b : f32[2] parameter slab "fit" offset 16
+//   entry @fit train (%x: f32[6]) -> () {
+//     %w = variable {symbol = @w} : f32[4] at variables+0
+//     %b = variable {symbol = @b} : f32[2] at variables+16
+//     %all = concat %w, %b {axis = 0} : f32[6] at variables+0
+//     %new = kernel %all, %x {symbol = @k0} : f32[6] at variables+0
+//     %w.new = slice %new {starts = [0], strides = [1]} : f32[4] at variables+0
+//     %b.new = slice %new {starts = [4], strides = [1]} : f32[2] at variables+16
+//     update @w = %w.new
+//     update @b = %b.new
+//   }
+#pragma once
+#include "passes/pass.h"
+
+namespace nncc {
+
+bool plan_memory(Module&, PassContext&);
+
+}  // namespace nncc
