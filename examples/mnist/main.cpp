@@ -1,0 +1,116 @@
+// Trains a compiled network on MNIST and prints the held-out accuracy and the confusion matrix.
+//
+//   nncc examples/zoo/mlp.nn -o mlp.so
+//   mnist mlp.so examples/data [epochs]
+#include <nn/model.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <numeric>
+#include <random>
+#include <vector>
+
+#include "common/idx.h"
+#include "common/progress.h"
+
+namespace {
+
+constexpr int kTrain = 8000, kPixels = 784, kClasses = 10;
+
+struct Digits {
+  std::vector<float> images;  // 784 values in [0, 1] each
+  std::vector<int32_t> labels;
+  int size() const { return static_cast<int>(labels.size()); }
+};
+
+Digits read_digits(const std::string& folder) {
+  const auto images = example::read_idx(folder + "/t10k-images-idx3-ubyte.gz");
+  const auto labels = example::read_idx(folder + "/t10k-labels-idx1-ubyte.gz");
+  Digits digits;
+  digits.images.assign(images.bytes.begin(), images.bytes.end());
+  for (float& x : digits.images) x /= 255;
+  digits.labels.assign(labels.bytes.begin(), labels.bytes.end());
+  return digits;
+}
+
+// Copies the digits order[first …] into one batch.
+void gather(const Digits& digits, const std::vector<int>& order, int first, std::vector<float>& image, std::vector<int32_t>& label) {
+  for (size_t i = 0; i < label.size(); ++i) {
+    const int from = order[static_cast<size_t>(first) + i];
+    std::copy_n(digits.images.begin() + static_cast<ptrdiff_t>(from) * kPixels, kPixels, image.begin() + static_cast<ptrdiff_t>(i) * kPixels);
+    label[i] = digits.labels[static_cast<size_t>(from)];
+  }
+}
+
+int run(const char* model, const char* data, int epochs) {
+  const Digits digits = read_digits(data);
+  const nn::Library library = nn::Library::open(model);
+  nn::Session session(library, {.seed = 42});
+  auto fit = session.entry<2>("fit");
+  auto classify = session.entry<1>("classify");
+
+  const int batch = static_cast<int>(fit.input(0).shape[0]);
+  std::vector<float> image(static_cast<size_t>(batch) * kPixels);
+  std::vector<int32_t> label(static_cast<size_t>(batch));
+  std::vector<int> order(kTrain);
+  std::iota(order.begin(), order.end(), 0);
+  std::mt19937 random(1);
+
+  for (int epoch = 1; epoch <= epochs; ++epoch) {
+    std::shuffle(order.begin(), order.end(), random);
+    const int steps = kTrain / batch;
+    char name[32], rest[64];
+    std::snprintf(name, sizeof name, "epoch %2d", epoch);
+    example::Progress progress(name, steps, batch, "images");
+    double correct = 0;
+    for (int step = 0; step < steps; ++step) {
+      gather(digits, order, step * batch, image, label);
+      auto [loss, accuracy] = fit(image, label);
+      progress.step(loss);
+      correct += static_cast<float>(accuracy);
+    }
+    std::snprintf(rest, sizeof rest, "training accuracy %.2f %%", 100 * correct / steps);
+    progress.finish(rest);
+  }
+
+  // The last batch is filled up with digits that were counted already.
+  std::vector<int> held_out(static_cast<size_t>(digits.size() - kTrain));
+  std::iota(held_out.begin(), held_out.end(), kTrain);
+  int confusion[kClasses][kClasses] = {}, correct = 0;
+  const int count = static_cast<int>(held_out.size());
+  for (int done = 0; done < count; done += batch) {
+    const int first = std::min(done, count - batch);
+    gather(digits, held_out, first, image, label);
+    const std::span<const float> probability = classify(image);
+    for (int i = done - first; i < batch; ++i) {
+      const auto row = probability.subspan(static_cast<size_t>(i) * kClasses, kClasses);
+      const auto guess = std::max_element(row.begin(), row.end()) - row.begin();
+      ++confusion[label[static_cast<size_t>(i)]][guess];
+      correct += guess == label[static_cast<size_t>(i)];
+    }
+  }
+  std::printf("\nheld-out accuracy %.2f %% (%d of %d)\n\nconfusion matrix: a row for each digit, a column for each guess\n      ", 100.0 * correct / count, correct, count);
+  for (int guess = 0; guess < kClasses; ++guess) std::printf("%5d", guess);
+  for (int digit = 0; digit < kClasses; ++digit) {
+    std::printf("\n%5d ", digit);
+    for (int guess = 0; guess < kClasses; ++guess) std::printf("%5d", confusion[digit][guess]);
+  }
+  std::printf("\n");
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc < 3 || argc > 4) {
+    std::fprintf(stderr, "usage: %s model.so data-folder [epochs]\n", argv[0]);
+    return 1;
+  }
+  try {
+    return run(argv[1], argv[2], argc > 3 ? std::max(1, std::atoi(argv[3])) : 10);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "%s: %s\n", argv[0], error.what());
+    return 1;
+  }
+}
