@@ -1,7 +1,7 @@
 // Trains a compiled network on MNIST and prints the held-out accuracy and the confusion matrix.
 //
 //   nncc examples/zoo/mlp.nn -o mlp.so
-//   mnist mlp.so examples/data [epochs]
+//   mnist mlp.so examples/data [epochs] [seed]
 #include <nn/model.h>
 
 #include <algorithm>
@@ -43,10 +43,10 @@ void gather(const Digits& digits, const std::vector<int>& order, int first, std:
   }
 }
 
-int run(const char* model, const char* data, int epochs) {
+int run(const char* model, const char* data, int epochs, int seed) {
   const Digits digits = read_digits(data);
   const nn::Library library = nn::Library::open(model);
-  nn::Session session(library, {.seed = 42});
+  nn::Session session(library, {.seed = seed});
   auto fit = session.entry<2>("fit");
   auto classify = session.entry<1>("classify");
 
@@ -55,7 +55,7 @@ int run(const char* model, const char* data, int epochs) {
   std::vector<int32_t> label(static_cast<size_t>(batch));
   std::vector<int> order(kTrain);
   std::iota(order.begin(), order.end(), 0);
-  std::mt19937 random(1);
+  std::mt19937 random(static_cast<unsigned>(seed));
 
   for (int epoch = 1; epoch <= epochs; ++epoch) {
     std::shuffle(order.begin(), order.end(), random);
@@ -103,12 +103,12 @@ int run(const char* model, const char* data, int epochs) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc < 3 || argc > 4) {
-    std::fprintf(stderr, "usage: %s model.so data-folder [epochs]\n", argv[0]);
+  if (argc < 3 || argc > 5) {
+    std::fprintf(stderr, "usage: %s model.so data-folder [epochs] [seed]\n", argv[0]);
     return 1;
   }
   try {
-    return run(argv[1], argv[2], argc > 3 ? std::max(1, std::atoi(argv[3])) : 10);
+    return run(argv[1], argv[2], argc > 3 ? std::max(1, std::atoi(argv[3])) : 10, argc > 4 ? std::atoi(argv[4]) : 42);
   } catch (const std::exception& error) {
     std::fprintf(stderr, "%s: %s\n", argv[0], error.what());
     return 1;
