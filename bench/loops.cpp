@@ -1,5 +1,5 @@
-// What a C++ programmer writes by hand for the two smallest networks: plain loops over arrays of fixed size, to be compiled with
-// -O3 -march=native -ffast-math. The same protocol as nncc-serve: `loops tiny|backprop`.
+// What a C++ programmer writes by hand for the two smallest networks: plain loops over arrays of fixed size,
+// to be compiled with -O3 -march=native -ffast-math. The same protocol as nncc-serve: `loops tiny|backprop`.
 #include <chrono>
 #include <cmath>
 #include <cstdio>
@@ -60,7 +60,8 @@ void tiny(long steps) {
   static Dense<32, 16> l2;
   static Dense<16, 4> l3;
   constexpr int N = 32;
-  alignas(64) static float x[N * 4], t[N * 4], h1[N * 32], h2[N * 16], y[N * 4], d1[N * 32], d2[N * 16], d3[N * 4];
+  alignas(64) static float x[N * 4], t[N * 4], h1[N * 32], h2[N * 16], y[N * 4], d1[N * 32], d2[N * 16],
+      d3[N * 4];
   static bool filled = (random_fill(x), random_fill(t), true);
   (void)filled;
   for (; steps > 0; --steps) {

@@ -1,5 +1,6 @@
-// A compiled model, ready to run blocks of steps on demand: `nncc-serve model.so entry threads`. Inputs are random: floats in [0, 1),
-// integers 0 or 1. Prints `ready`, then for each line N on standard input runs N steps and prints the seconds they took.
+// A compiled model, ready to run blocks of steps on demand: `nncc-serve model.so entry threads`. Inputs are
+// random: floats in [0, 1), integers 0 or 1. Prints `ready`, then for each line N on standard input runs N
+// steps and prints the seconds they took.
 #include <nn/model.h>
 
 #include <chrono>
@@ -13,7 +14,7 @@
 int main(int argc, char** argv) try {
   if (argc != 4) return std::fprintf(stderr, "usage: %s model.so entry threads\n", argv[0]), 1;
   const nn::Library library = nn::Library::open(argv[1]);
-  const nn_model& model = library.abi();
+  const nn_model& model = library.model();
   int entry = -1;
   for (int i = 0; i < model.num_entries; ++i)
     if (std::strcmp(model.entries[i].name, argv[2]) == 0) entry = i;
@@ -38,7 +39,8 @@ int main(int argc, char** argv) try {
       return std::fprintf(stderr, "%s: input `%s` is neither f32 nor i32\n", argv[0], tensor.name), 1;
     inputs.push_back(bytes.data());
   }
-  for (int i = 0; i < info.num_outputs; ++i) outputs.push_back(storage.emplace_back(info.outputs[i].bytes + 64).data());
+  for (int i = 0; i < info.num_outputs; ++i)
+    outputs.push_back(storage.emplace_back(info.outputs[i].bytes + 64).data());
 
   nn_session_options options{};
   options.struct_size = sizeof options;
@@ -46,10 +48,12 @@ int main(int argc, char** argv) try {
   options.threads = std::atoi(argv[3]);
   nn_session* session = nullptr;
   char error[256];
-  if (model.create(&model, &options, &session, error, sizeof error) != NN_OK) return std::fprintf(stderr, "%s: %s\n", argv[0], error), 1;
+  if (model.create(&model, &options, &session, error, sizeof error) != NN_OK)
+    return std::fprintf(stderr, "%s: %s\n", argv[0], error), 1;
   auto run = [&](long n) {
     for (long i = 0; i < n; ++i)
-      if (model.run(session, entry, inputs.data(), outputs.data()) != NN_OK) std::fprintf(stderr, "%s\n", model.error(session)), std::exit(1);
+      if (model.run(session, entry, inputs.data(), outputs.data()) != NN_OK)
+        std::fprintf(stderr, "%s\n", model.error(session)), std::exit(1);
   };
   run(10);
   std::puts("ready");

@@ -1,10 +1,12 @@
-// Balances a pole on a cart with the policy gradient of examples/zoo/reinforce.nn: the host is the world, the compiled model is the agent.
+// Balances a pole on a cart with the policy gradient of examples/zoo/reinforce.nn: the host is the world, the
+// compiled model is the agent.
 //
 //   nncc examples/zoo/reinforce.nn -o reinforce.so
 //   cartpole reinforce.so [seed]
 //
-// Succeeds when the last 100 episodes lasted 195 steps on average (an episode is cut at 200). The physics: Barto, Sutton, Anderson, "Neuronlike
-// adaptive elements that can solve difficult learning control problems", 1983, with the constants that have become customary.
+// Succeeds when the last 100 episodes lasted 195 steps on average (an episode is cut at 200). The physics:
+// Barto, Sutton, Anderson, "Neuronlike adaptive elements that can solve difficult learning control problems",
+// 1983, with the constants that have become customary.
 #include <nn/model.h>
 
 #include <algorithm>
@@ -31,7 +33,8 @@ class CartPole {
     for (float& x : state_) x = start(random);
     steps_ = 0;
   }
-  // Pushes the cart left (0) or right (1) for 20 ms. Returns false once the pole has fallen or the cart left the track.
+  // Pushes the cart left (0) or right (1) for 20 ms. Returns false once the pole has fallen or the cart left
+  // the track.
   bool step(int action) {
     constexpr float kGravity = 9.8f, kPole = 0.1f, kTotal = 1.1f, kLength = 0.5f, kForce = 10, kTime = 0.02f;
     auto& [x, v, angle, turn] = state_;
@@ -59,21 +62,25 @@ int run(const char* model, int64_t seed) {
   auto value = session.entry<1>("value");
   auto learn = session.entry<2>("policy_step");
 
-  // As many worlds as the model's batch run side by side; every `kRollout` steps the agent learns from what they saw.
+  // As many worlds as the model's batch run side by side; every `kRollout` steps the agent learns from what
+  // they saw.
   constexpr int kRollout = 32, kUpdates = 400;
   constexpr float kDiscount = 0.98f;
   constexpr float kScale = 0.02f;  // returns of about 1 suit the value network
-  const auto worlds = static_cast<size_t>(policy.input(0).shape[0]);
+  const auto worlds = static_cast<size_t>(policy.info().inputs[0].shape[0]);
   Random random(static_cast<uint32_t>(seed));
   std::vector<CartPole> world(worlds, CartPole(random));
   for (CartPole& w : world) w.reset(random);
 
-  std::vector<std::vector<float>> seen(kRollout, std::vector<float>(worlds * kObservation)), reward(kRollout, std::vector<float>(worlds)), alive = reward;
+  std::vector<std::vector<float>> seen(kRollout, std::vector<float>(worlds * kObservation)),
+      reward(kRollout, std::vector<float>(worlds)), alive = reward;
   std::vector<std::vector<int32_t>> action(kRollout, std::vector<int32_t>(worlds));
   std::vector<float> now(worlds * kObservation), future(worlds);
   std::deque<int> lengths;
   auto observe = [&](std::vector<float>& to) {
-    for (size_t i = 0; i < worlds; ++i) std::copy_n(world[i].observation().begin(), kObservation, to.begin() + static_cast<ptrdiff_t>(i) * kObservation);
+    for (size_t i = 0; i < worlds; ++i)
+      std::copy_n(world[i].observation().begin(), kObservation,
+                  to.begin() + static_cast<ptrdiff_t>(i) * kObservation);
   };
 
   for (int update = 1; update <= kUpdates; ++update) {
@@ -107,10 +114,13 @@ int run(const char* model, int64_t seed) {
       policy_loss += static_cast<float>(p) / kRollout;
       value_loss += static_cast<float>(v) / kRollout;
     }
-    const double mean = lengths.empty() ? 0 : std::accumulate(lengths.begin(), lengths.end(), 0.0) / static_cast<double>(lengths.size());
+    const double mean = lengths.empty() ? 0
+                                        : std::accumulate(lengths.begin(), lengths.end(), 0.0) /
+                                              static_cast<double>(lengths.size());
     const bool solved = lengths.size() == 100 && mean >= 195;
     if (update % 10 == 0 || solved)
-      std::printf("update %3d  policy loss %8.4f  value loss %8.5f  last %zu episodes %6.1f steps\n", update, policy_loss, value_loss, lengths.size(), mean);
+      std::printf("update %3d  policy loss %8.4f  value loss %8.5f  last %zu episodes %6.1f steps\n", update,
+                  policy_loss, value_loss, lengths.size(), mean);
     if (solved) {
       std::printf("balanced for 195 steps on average\n");
       return 0;

@@ -24,7 +24,8 @@ inline IdxFile read_idx(const std::string& path) {
   };
   uint8_t head[4];
   read(head, 4);
-  if (head[0] != 0 || head[1] != 0 || head[2] != 8) throw std::runtime_error(path + " is not an IDX file of bytes");
+  if (head[0] != 0 || head[1] != 0 || head[2] != 8)
+    throw std::runtime_error(path + " is not an IDX file of bytes");
   IdxFile result;
   size_t size = 1;
   for (int i = 0; i < head[3]; ++i) {

@@ -1,4 +1,5 @@
-// A progress bar with the loss, the speed and the time left; a plain line per epoch where the output is no terminal.
+// A progress bar with the loss, the speed and the time left; a plain line per epoch where the output is no
+// terminal.
 #pragma once
 #include <unistd.h>
 
@@ -24,7 +25,8 @@ class Progress {
     char bar[kWidth + 1];
     for (int i = 0; i < kWidth; ++i) bar[i] = i < done_ * kWidth / steps_ ? '#' : '.';
     bar[kWidth] = 0;
-    std::printf("\r%s [%s] %3ld%%  loss %.4f  %.0f %s/s  %.0f s left ", label_, bar, done_ * 100 / steps_, mean(), speed(), unit_,
+    std::printf("\r%s [%s] %3ld%%  loss %.4f  %.0f %s/s  %.0f s left ", label_, bar, done_ * 100 / steps_,
+                mean(), speed(), unit_,
                 now / static_cast<double>(done_) * static_cast<double>(steps_ - done_));
     std::fflush(stdout);
   }
@@ -36,7 +38,9 @@ class Progress {
   double mean() const { return done_ ? sum_ / static_cast<double>(done_) : 0; }
 
  private:
-  double seconds() const { return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count(); }
+  double seconds() const {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
+  }
   double speed() const { return static_cast<double>(done_ * items_) / (seconds() + 1e-9); }
 
   const char* label_;

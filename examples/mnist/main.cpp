@@ -35,10 +35,12 @@ Digits read_digits(const std::string& folder) {
 }
 
 // Copies the digits order[first …] into one batch.
-void gather(const Digits& digits, const std::vector<int>& order, int first, std::vector<float>& image, std::vector<int32_t>& label) {
+void gather(const Digits& digits, const std::vector<int>& order, int first, std::vector<float>& image,
+            std::vector<int32_t>& label) {
   for (size_t i = 0; i < label.size(); ++i) {
     const int from = order[static_cast<size_t>(first) + i];
-    std::copy_n(digits.images.begin() + static_cast<ptrdiff_t>(from) * kPixels, kPixels, image.begin() + static_cast<ptrdiff_t>(i) * kPixels);
+    std::copy_n(digits.images.begin() + static_cast<ptrdiff_t>(from) * kPixels, kPixels,
+                image.begin() + static_cast<ptrdiff_t>(i) * kPixels);
     label[i] = digits.labels[static_cast<size_t>(from)];
   }
 }
@@ -50,7 +52,7 @@ int run(const char* model, const char* data, int epochs, int seed) {
   auto fit = session.entry<2>("fit");
   auto classify = session.entry<1>("classify");
 
-  const int batch = static_cast<int>(fit.input(0).shape[0]);
+  const int batch = static_cast<int>(fit.info().inputs[0].shape[0]);
   std::vector<float> image(static_cast<size_t>(batch) * kPixels);
   std::vector<int32_t> label(static_cast<size_t>(batch));
   std::vector<int> order(kTrain);
@@ -90,7 +92,10 @@ int run(const char* model, const char* data, int epochs, int seed) {
       correct += guess == label[static_cast<size_t>(i)];
     }
   }
-  std::printf("\nheld-out accuracy %.2f %% (%d of %d)\n\nconfusion matrix: a row for each digit, a column for each guess\n      ", 100.0 * correct / count, correct, count);
+  std::printf(
+      "\nheld-out accuracy %.2f %% (%d of %d)\n\nconfusion matrix: a row for each digit, a column for each "
+      "guess\n      ",
+      100.0 * correct / count, correct, count);
   for (int guess = 0; guess < kClasses; ++guess) std::printf("%5d", guess);
   for (int digit = 0; digit < kClasses; ++digit) {
     std::printf("\n%5d ", digit);
@@ -108,7 +113,8 @@ int main(int argc, char** argv) {
     return 1;
   }
   try {
-    return run(argv[1], argv[2], argc > 3 ? std::max(1, std::atoi(argv[3])) : 10, argc > 4 ? std::atoi(argv[4]) : 42);
+    return run(argv[1], argv[2], argc > 3 ? std::max(1, std::atoi(argv[3])) : 10,
+               argc > 4 ? std::atoi(argv[4]) : 42);
   } catch (const std::exception& error) {
     std::fprintf(stderr, "%s: %s\n", argv[0], error.what());
     return 1;
