@@ -1,0 +1,23 @@
+# The runtime needs nothing of the C++ library, and a model exports its table alone. Run with -DRUNTIME=… -DMODEL=… -DNM=…
+function(symbols out)
+  execute_process(COMMAND ${NM} ${ARGN} OUTPUT_VARIABLE text RESULT_VARIABLE status)
+  if(NOT status EQUAL 0)
+    message(FATAL_ERROR "${NM} ${ARGN} failed")
+  endif()
+  set(${out} "${text}" PARENT_SCOPE)
+endfunction()
+
+symbols(needed --undefined-only ${RUNTIME})
+if(NOT needed MATCHES "pthread_create")
+  message(FATAL_ERROR "no needed symbols were found:\n${needed}")
+endif()
+string(REGEX MATCHALL "U (_ZS[^\n]*|_ZNS[^\n]*|_ZNKS[^\n]*|_ZT[^\n]*|_Zn[^\n]*|_Zd[^\n]*|__cxa[^\n]*|__gxx[^\n]*)" cxx "${needed}")
+if(cxx)
+  message(FATAL_ERROR "the runtime needs the C++ library: ${cxx}")
+endif()
+
+symbols(exported --dynamic --defined-only ${MODEL})
+string(REGEX REPLACE "[0-9a-f]+ [A-Z] nn_model_v1(@@[^\n]*)?\n" "" others "${exported}")
+if(NOT exported MATCHES "nn_model_v1" OR others)
+  message(FATAL_ERROR "a model exports more, or less, than its table:\n${exported}")
+endif()
