@@ -190,7 +190,7 @@ bool Parser::parse_places(std::vector<Place>& places, size_t num_results) {
     }
     if (!expect("+") || !parse_int(place.offset)) return false;
     places.push_back(place);
-  } while (accept(","));
+  } while (places.size() < num_results && accept(","));  // in a signature the next comma is not ours
   if (places.size() != num_results)
     return fail(join(begin, previous_),
                 std::to_string(places.size()) + " places for " + std::to_string(num_results) + " results");
@@ -617,7 +617,7 @@ std::unique_ptr<Module> Parser::parse_module() {
   if (!expect("{")) return nullptr;
   while (!token_.is("}")) {
     if (token_.kind == NnirToken::End) {
-      unexpected("`}`");
+      if (diags_.error_count() == errors_before) unexpected("`}`");
       break;
     }
     bool ok;

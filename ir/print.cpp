@@ -186,7 +186,7 @@ void Printer::module(const Module& m) {
     begin_part();
     const bool composite = f.kind == FunctionKind::Composite;
     out_ << (composite ? "  composite " : "  kernel ") << symbol_text(f.name);
-    if (f.callee != (composite ? f.name : "")) out_ << " callee " << quoted(f.callee);
+    if (f.callee != (composite ? f.name : "")) out_ << " callee " << quoted(f.callee) << " ";
     body(f.body, true, "  ");
     out_ << "\n";
   }
