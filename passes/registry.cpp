@@ -3,6 +3,7 @@
 #include "passes/canonicalize.h"
 #include "passes/cse.h"
 #include "passes/dce.h"
+#include "passes/flatten_updates.h"
 #include "passes/fold_constants.h"
 #include "passes/fuse_kernels.h"
 #include "passes/inline.h"
@@ -20,6 +21,7 @@ std::span<const PassInfo> all_passes() {
       {"autodiff", "replaces gradient nodes by the computation of the derivatives", autodiff},
       {"cse", "computes equal expressions once", cse},
       {"dce", "erases nodes and functions that nothing needs", dce},
+      {"flatten-updates", "computes the new values of a slab's variables together", flatten_updates},
       {"fuse-kernels", "outlines groups of nodes into kernel functions", fuse_kernels},
       {"plan-memory", "places every tensor and orders the kernels", plan_memory},
   };
@@ -30,7 +32,7 @@ std::span<const NamedPipeline> named_pipelines() {
   static constexpr NamedPipeline kPipelines[] = {
       {"O0", "inline,autodiff,dce,fuse-kernels,plan-memory"},
       {"O1", "inline,canonicalize,cse,autodiff,canonicalize,cse,dce,fuse-kernels,plan-memory"},
-      {"O2", "inline,canonicalize,cse,autodiff,canonicalize,fold-constants,cse,dce,fuse-kernels,plan-memory"},
+      {"O2", "inline,canonicalize,cse,autodiff,canonicalize,fold-constants,cse,dce,flatten-updates,fuse-kernels,plan-memory"},
   };
   return kPipelines;
 }
@@ -38,6 +40,8 @@ std::span<const NamedPipeline> named_pipelines() {
 std::span<const PassOrder> pass_orders() {
   static constexpr PassOrder kOrders[] = {
       {"inline", "autodiff", "gradients are made for primitives, not for calls"},
+      {"autodiff", "flatten-updates", "updates are arithmetic once gradients are"},
+      {"flatten-updates", "fuse-kernels", "kernels hide the arithmetic of updates"},
       {"inline", "fuse-kernels", "a kernel holds primitives alone"},
       {"autodiff", "fuse-kernels", "a kernel cannot be differentiated"},
       {"fuse-kernels", "plan-memory", "kernels are what is ordered and given memory"},
