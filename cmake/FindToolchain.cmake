@@ -12,11 +12,11 @@ add_library(nncc_halide INTERFACE)
 target_include_directories(nncc_halide SYSTEM INTERFACE ${HALIDE_INCLUDE_DIR})
 target_link_libraries(nncc_halide INTERFACE ${HALIDE_LIBRARY})
 
+find_package(ZLIB REQUIRED)
 find_library(LLD_ELF lldELF PATHS ${LLVM_LIBRARY_DIR} REQUIRED)
 find_library(LLD_COMMON lldCommon PATHS ${LLVM_LIBRARY_DIR} REQUIRED)
 add_library(nncc_lld INTERFACE)
-target_link_libraries(nncc_lld INTERFACE ${LLD_ELF} ${LLD_COMMON} nncc_llvm)
+target_link_libraries(nncc_lld INTERFACE ${LLD_ELF} ${LLD_COMMON} nncc_llvm ZLIB::ZLIB)
 
 find_package(Boost 1.74 REQUIRED)
-find_package(ZLIB REQUIRED)
 find_package(Threads REQUIRED)

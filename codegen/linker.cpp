@@ -1,11 +1,14 @@
+#include <fcntl.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <deque>
+#include <memory>
 #include <mutex>
+#include <thread>
 #include <utility>
 
 #include "codegen/codegen.h"
@@ -44,11 +47,11 @@ bool require_runtime(const TargetInfo& target, Diagnostics& diags) {
   return false;
 }
 
-// A file that lives in memory and goes with this object: what lld reads and writes leaves nothing behind,
-// however the process ends.
+// A file that lives in memory and goes with this object: what lld reads leaves nothing behind, however the
+// process ends.
 class MemoryFile {
  public:
-  explicit MemoryFile(llvm::StringRef contents = {}) : fd_(memfd_create("nncc", MFD_CLOEXEC)) {
+  explicit MemoryFile(llvm::StringRef contents) : fd_(memfd_create("nncc", MFD_CLOEXEC)) {
     NNCC_CHECK(fd_ >= 0, std::string("no memory for the linker's files: ") + std::strerror(errno));
     while (!contents.empty()) {
       ssize_t written = write(fd_, contents.data(), contents.size());
@@ -63,18 +66,6 @@ class MemoryFile {
     if (fd_ >= 0) close(fd_);
   }
   std::string path() const { return "/proc/self/fd/" + std::to_string(fd_); }
-  std::string contents() const {
-    struct stat s {};
-    NNCC_CHECK(fstat(fd_, &s) == 0, "the linker's output is gone");
-    std::string bytes(static_cast<size_t>(s.st_size), '\0');
-    size_t done = 0;
-    while (done < bytes.size()) {
-      ssize_t n = pread(fd_, bytes.data() + done, bytes.size() - done, static_cast<off_t>(done));
-      NNCC_CHECK(n > 0 || errno == EINTR, "the linker's output cannot be read");
-      if (n > 0) done += static_cast<size_t>(n);
-    }
-    return bytes;
-  }
 
  private:
   int fd_;
@@ -84,12 +75,47 @@ llvm::StringRef as_text(const std::vector<std::byte>& bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
+// Where lld writes: a pipe with a thread at its end, for the same reason.
+class OutputPipe {
+ public:
+  OutputPipe() {
+    int ends[2];
+    NNCC_CHECK(pipe2(ends, O_CLOEXEC) == 0,
+               std::string("no pipe for the linker's output: ") + std::strerror(errno));
+    read_end_ = ends[0];
+    write_end_ = ends[1];
+    reader_ = std::thread([this] {
+      char buffer[1 << 16];
+      for (ssize_t n; (n = read(read_end_, buffer, sizeof buffer)) != 0;)
+        if (n > 0) contents_.append(buffer, static_cast<size_t>(n));
+    });
+  }
+  OutputPipe(const OutputPipe&) = delete;
+  OutputPipe& operator=(const OutputPipe&) = delete;
+  ~OutputPipe() {
+    if (reader_.joinable()) finish();
+    close(read_end_);
+  }
+  std::string path() const { return "/proc/self/fd/" + std::to_string(write_end_); }
+  // What was written; once.
+  std::string finish() {
+    close(write_end_);
+    reader_.join();
+    return std::move(contents_);
+  }
+
+ private:
+  int read_end_ = -1, write_end_ = -1;
+  std::string contents_;
+  std::thread reader_;
+};
+
 // lld keeps its state in globals: one link at a time.
 std::string run_lld(std::vector<std::string> arguments) {
   static std::mutex one_at_a_time;
   std::lock_guard lock(one_at_a_time);
-  MemoryFile output;
-  std::vector<std::string> all = {"ld.lld", "--threads=1", "--no-mmap-output-file", "-o", output.path()};
+  OutputPipe output;
+  std::vector<std::string> all = {"ld.lld", "--threads=1", "-o", output.path()};
   all.insert(all.end(), std::make_move_iterator(arguments.begin()), std::make_move_iterator(arguments.end()));
   std::vector<const char*> raw;
   for (const std::string& argument : all) raw.push_back(argument.c_str());
@@ -98,8 +124,37 @@ std::string run_lld(std::vector<std::string> arguments) {
   bool linked = lld::elf::link(raw, stream, stream, /*exitEarly=*/false, /*disableOutput=*/false);
   lld::CommonLinkerContext::destroy();
   NNCC_CHECK(linked, "linking failed:\n" + stream.str());
-  return output.contents();
+  return output.finish();
 }
+
+using Members = std::vector<llvm::NewArchiveMember>;
+
+// The members must outlive what they were made from; so must `names`.
+void add_objects(const CompiledModule& compiled, std::deque<std::string>& names, Members& members) {
+  for (const auto& object : compiled.objects) {
+    bool is_model = &object == &compiled.objects.back();
+    names.push_back(compiled.model_symbol +
+                    (is_model ? ".o" : ".kernel" + std::to_string(names.size()) + ".o"));
+    members.emplace_back(llvm::MemoryBufferRef(as_text(object), names.back()));
+  }
+}
+
+std::unique_ptr<llvm::MemoryBuffer> make_archive(const Members& members) {
+  auto archive = llvm::writeArchiveToBuffer(members, /*WriteSymtab=*/true, llvm::object::Archive::K_GNU,
+                                            /*Deterministic=*/true, /*Thin=*/false);
+  NNCC_CHECK(static_cast<bool>(archive), "cannot make an archive: " + llvm::toString(archive.takeError()));
+  return std::move(*archive);
+}
+
+// All objects in one file: a large model has more of them than a process may have open.
+MemoryFile objects_file(const CompiledModule& compiled) {
+  std::deque<std::string> names;
+  Members members;
+  add_objects(compiled, names, members);
+  return MemoryFile(make_archive(members)->getBuffer());
+}
+
+const char* emulation(const TargetInfo& target) { return is_x86(target) ? "elf_x86_64" : "aarch64linux"; }
 
 // The C library's own files, if this machine has them for the target: they give the library its DT_NEEDED
 // entries and symbol versions. Without them the symbols stay open until loading, when the host program brings
@@ -126,8 +181,12 @@ std::vector<std::string> find_c_libraries(const TargetInfo& target) {
 }
 
 std::string link_shared(const CompiledModule& compiled, const TargetInfo& target) {
-  std::vector<MemoryFile> files;
-  std::vector<std::string> arguments = {"-shared",
+  MemoryFile objects = objects_file(compiled);
+  MemoryFile runtime(runtime_archive(target));
+  MemoryFile exports("{ global: " + compiled.model_symbol + "; local: *; };\n");
+  std::vector<std::string> arguments = {"-m",
+                                        emulation(target),
+                                        "-shared",
                                         "-Bsymbolic",
                                         "--gc-sections",
                                         "--hash-style=gnu",
@@ -138,17 +197,12 @@ std::string link_shared(const CompiledModule& compiled, const TargetInfo& target
                                         "relro",
                                         "-z",
                                         "noexecstack",
-                                        "--as-needed",
-                                        "-m",
-                                        is_x86(target) ? "elf_x86_64" : "aarch64linux"};
-  auto add = [&](llvm::StringRef contents) {
-    files.emplace_back(contents);
-    arguments.push_back(files.back().path());
-  };
-  MemoryFile exports("{ global: " + compiled.model_symbol + "; local: *; };\n");
-  arguments.push_back("--version-script=" + exports.path());
-  for (const auto& object : compiled.objects) add(as_text(object));
-  add(runtime_archive(target));
+                                        "--version-script=" + exports.path(),
+                                        "--whole-archive",
+                                        objects.path(),
+                                        "--no-whole-archive",
+                                        runtime.path(),
+                                        "--as-needed"};
   std::vector<std::string> libraries = find_c_libraries(target);
   arguments.push_back(libraries.empty() ? "--unresolved-symbols=ignore-all" : "--no-undefined");
   arguments.insert(arguments.end(), libraries.begin(), libraries.end());
@@ -165,27 +219,17 @@ bool link_shared_library(const CompiledModule& compiled, const TargetInfo& targe
 
 bool link_object(const CompiledModule& compiled, const TargetInfo& target, const std::string& path,
                  Diagnostics& diags) {
-  std::vector<MemoryFile> files;
-  std::vector<std::string> arguments = {"-r", "-m", is_x86(target) ? "elf_x86_64" : "aarch64linux"};
-  for (const auto& object : compiled.objects) {
-    files.emplace_back(as_text(object));
-    arguments.push_back(files.back().path());
-  }
-  return write_output(path, run_lld(std::move(arguments)), /*executable=*/false, diags);
+  MemoryFile objects = objects_file(compiled);
+  std::string object = run_lld({"-m", emulation(target), "-r", "--whole-archive", objects.path()});
+  return write_output(path, object, /*executable=*/false, diags);
 }
 
 bool link_archive(const CompiledModule& compiled, const TargetInfo& target, const std::string& path,
                   Diagnostics& diags) {
   if (!require_runtime(target, diags)) return false;
-  std::vector<llvm::NewArchiveMember> members;
-  std::vector<std::string> names;
-  for (size_t i = 0; i < compiled.objects.size(); ++i)
-    names.push_back(i + 1 == compiled.objects.size()
-                        ? compiled.model_symbol + ".o"
-                        : compiled.model_symbol + ".kernel" + std::to_string(i) + ".o");
-  for (size_t i = 0; i < compiled.objects.size(); ++i)
-    members.emplace_back(llvm::MemoryBufferRef(as_text(compiled.objects[i]), names[i]));
-
+  std::deque<std::string> names;
+  Members members;
+  add_objects(compiled, names, members);
   auto runtime = llvm::object::Archive::create(llvm::MemoryBufferRef(runtime_archive(target), "runtime"));
   NNCC_CHECK(static_cast<bool>(runtime),
              "the embedded runtime is no archive: " + llvm::toString(runtime.takeError()));
@@ -197,10 +241,7 @@ bool link_archive(const CompiledModule& compiled, const TargetInfo& target, cons
     members.push_back(std::move(*member));
   }
   NNCC_CHECK(!error, "the embedded runtime is damaged: " + llvm::toString(std::move(error)));
-  auto archive = llvm::writeArchiveToBuffer(members, /*WriteSymtab=*/true, llvm::object::Archive::K_GNU,
-                                            /*Deterministic=*/true, /*Thin=*/false);
-  NNCC_CHECK(static_cast<bool>(archive), "cannot make an archive: " + llvm::toString(archive.takeError()));
-  return write_output(path, (*archive)->getBuffer(), /*executable=*/false, diags);
+  return write_output(path, make_archive(members)->getBuffer(), /*executable=*/false, diags);
 }
 
 }  // namespace nncc
