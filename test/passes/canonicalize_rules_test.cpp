@@ -1,4 +1,5 @@
-// The entries of canonicalize/*.nnir on random numbers: each shows its rule at work, and computes the same afterwards.
+// The entries of canonicalize/*.nnir on random numbers: each shows its rule at work, and computes the same
+// afterwards.
 #include <algorithm>
 #include <filesystem>
 #include <fstream>

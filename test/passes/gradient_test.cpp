@@ -67,6 +67,10 @@ Values gradient(GraphBuilder& b, Value loss, const Values& xs) {
   return results;
 }
 
+void add_results(Graph& graph, const Values& gradients) {
+  for (const Value g : gradients) graph.results.push_back({"g" + std::to_string(graph.results.size()), g});
+}
+
 // One entry: the loss and its gradients; at order 2 the loss is a weighed sum of the gradients of another.
 Module make_module(const Case& c, int order, std::mt19937& random) {
   Module module;
@@ -83,7 +87,7 @@ Module make_module(const Case& c, int order, std::mt19937& random) {
     loss = sum;
   }
   entry.graph.results.push_back({"loss", loss});
-  for (const Value g : gradient(b, loss, xs)) entry.graph.results.push_back({"g", g});
+  add_results(entry.graph, gradient(b, loss, xs));
   return module;
 }
 
@@ -196,7 +200,8 @@ std::vector<Case> make_cases() {
           },
           "with itself");
     add(Op::Cast, {s}, {}, [](GraphBuilder& b, const Values& x) {
-      return b.mul(b.cast(x[0], DType::F32), b.cast(x[0], DType::F32));
+      const Value v = b.add_typed(Op::Cast, x, b.type(x[0]));
+      return b.mul(v, v);
     });
     add(Op::Select, {s, s}, {}, [](GraphBuilder& b, const Values& x) {
       std::mt19937 random(5);
@@ -325,8 +330,7 @@ std::vector<Literal> gradients_at(const Build& build, const std::vector<Literal>
   const Value y = b.cast(build(b, xs), DType::F64);
   Ints axes(b.type(y).rank());
   std::iota(axes.begin(), axes.end(), 0);
-  for (const Value g : gradient(b, b.reduce(Op::ReduceSum, y, axes), xs))
-    entry.graph.results.push_back({"g", g});
+  add_results(entry.graph, gradient(b, b.reduce(Op::ReduceSum, y, axes), xs));
   run_passes(module, "autodiff");
   return Evaluator(module).run(module.entries[0], at);
 }
@@ -394,6 +398,21 @@ TEST(Gradient, of_powers_at_the_edges) {
   // below.
   expect_gradients(apply(Op::Pow), {vector({0, 0, -2, -2}), vector({2, 0, 2, 0})},
                    {vector({0, 0, -4, 0}), vector({0, 0, nan, nan})});
+}
+
+TEST(Gradient, goes_through_casts_between_floats) {
+  const Build build = [](GraphBuilder& b, const Values& x) {
+    const Value single = b.cast(x[0], DType::F32), half = b.cast(single, DType::F16);
+    return b.mul(single, b.cast(half, DType::F32));
+  };
+  expect_gradients(build, {vector({1, -2.5})}, {vector({2, -5})});
+}
+
+TEST(Gradient, ends_at_integers) {
+  const Build build = [](GraphBuilder& b, const Values& x) {
+    return b.cast(b.cast(x[0], DType::I32), DType::F64);
+  };
+  expect_gradients(build, {vector({1, -2.5})}, {vector({0, 0})});
 }
 
 TEST(Gradient, of_square_root_at_zero_is_infinite) {

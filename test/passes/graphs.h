@@ -37,6 +37,7 @@ inline Literal random_literal(const TensorType& type, std::mt19937& random, doub
     else
       literal.set_int(i, type.dtype == DType::Bool ? ints(random) > 0 : ints(random));
   }
+  literal.round_to_type();
   return literal;
 }
 
