@@ -1,6 +1,7 @@
 #include "passes/fuse_kernels.h"
 
 #include <algorithm>
+#include <map>
 
 #include "passes/fusion_groups.h"
 #include "passes/fusion_rules.h"
@@ -30,12 +31,124 @@ bool merge_along_edges(const Graph& graph, FusionGroups& groups) {
   return changed;
 }
 
+// Calls cost more than what small kernels do: up to this many elements, kernels are joined for that alone.
+constexpr int64_t kSmall = 4096;
+
+// Groups of one form over equal counts that read the same, or are small.
+void merge_across(FusionGroups& groups) {
+  using Key = std::pair<KernelForm, int64_t>;
+  std::map<Key, std::vector<int>> alike;
+  for (int group : groups.order()) {
+    const KernelForm form = groups.groups()[group].form;
+    if (form == KernelForm::MatMul || form == KernelForm::Single) continue;
+    int64_t widest = 0;
+    for (NodeId id : groups.groups()[group].nodes) widest = std::max(widest, groups.count(id));
+    alike[{form, widest}].push_back(group);
+  }
+  for (auto& [key, members] : alike) {
+    for (size_t a = 0; a < members.size(); ++a) {
+      for (size_t b = a + 1; b < members.size() && b < a + 32; ++b) {
+        if (groups.groups()[members[a]].nodes.empty() || groups.groups()[members[b]].nodes.empty()) continue;
+        const std::vector<NodeId> first = groups.inputs(members[a]), second = groups.inputs(members[b]);
+        std::vector<NodeId> shared;
+        std::set_intersection(first.begin(), first.end(), second.begin(), second.end(),
+                              std::back_inserter(shared));
+        const bool reads_the_same =
+            std::any_of(shared.begin(), shared.end(), [&](NodeId id) { return groups.count(id) > 1; });
+        const bool is_small = groups.extent(members[a]) <= kSmall && groups.extent(members[b]) <= kSmall &&
+                              first.size() + second.size() <= 24;
+        if (reads_the_same || is_small) groups.merge(members[a], members[b]);
+      }
+    }
+  }
+}
+
+// What a group reads from another may be cheaper to compute again from what lies in memory anyway.
+class Recomputation {
+ public:
+  Recomputation(const Graph& graph, FusionGroups& groups) : graph_(graph), groups_(groups) {}
+
+  // How many values need not be stored any more.
+  int run() {
+    int dropped = 0;
+    std::vector<NodeId> order = graph_.topological_order();
+    std::reverse(order.begin(), order.end());
+    for (NodeId id : order) {
+      if (groups_.group_of(id) < 0 || groups_.is_pinned(id) || !is_cheap(id)) continue;
+      const std::set<int> readers = groups_.readers(id);
+      if (readers.empty()) continue;
+      double cost = 0;
+      std::vector<std::pair<int, std::set<NodeId>>> cones;
+      for (int reader : readers) {
+        Cone cone = cone_of(id, reader, 0);
+        cost += cone.cost;
+        cones.emplace_back(reader, std::move(cone.nodes));
+      }
+      if (cost > bytes(id) * (1.0 + static_cast<double>(readers.size()))) continue;
+      bool all = true;
+      for (const auto& [reader, cone] : cones) all = groups_.add_copies(reader, cone) && all;
+      if (all) ++dropped;
+    }
+    groups_.prune();
+    return dropped;
+  }
+
+ private:
+  static constexpr size_t kMostCopies = 12;
+  struct Cone {
+    double cost = 0;  // bytes read and written for it
+    std::set<NodeId> nodes;
+  };
+  static constexpr double kImpossible = 1e30;
+
+  double bytes(NodeId id) const { return static_cast<double>(graph_[id].types[0].byte_size()); }
+  bool is_cheap(NodeId id) const {
+    return fusion_role(graph_[id].op) == FusionRole::Pointwise && op_info(graph_[id].op).has(Cheap);
+  }
+
+  // What it takes to compute a node in `group`, the node itself not being read.
+  Cone cone_of(NodeId id, int group, int depth) const {
+    Cone cone;
+    cone.nodes = {id};
+    for (Value operand : graph_[id].operands) {
+      for (Value source : groups_.sources(operand)) {
+        const NodeId from = source.node;
+        if (cone.nodes.contains(from)) continue;
+        const Cone best = cheapest(from, group, depth + 1);
+        cone.cost += best.cost;
+        cone.nodes.insert(best.nodes.begin(), best.nodes.end());
+      }
+    }
+    if (cone.nodes.size() > kMostCopies) cone.cost = kImpossible;
+    return cone;
+  }
+
+  // A node's value in `group`: there already, read, or computed.
+  Cone cheapest(NodeId id, int group, int depth) const {
+    if (groups_.is_in(id, group)) return {};
+    const std::vector<NodeId> inputs = groups_.inputs(group);
+    if (std::binary_search(inputs.begin(), inputs.end(), id)) return {};
+    const bool is_stored = groups_.group_of(id) < 0 || groups_.is_pinned(id) || !groups_.readers(id).empty();
+    Cone read{bytes(id) * (is_stored ? 1 : 2), {}};
+    if (!is_cheap(id) || groups_.group_of(id) < 0 || depth > 8) return read;
+    Cone computed = cone_of(id, group, depth);
+    return computed.cost < read.cost ? computed : read;
+  }
+
+  const Graph& graph_;
+  FusionGroups& groups_;
+};
+
 bool fuse(Graph& graph, Module& module, KernelTable& kernels, PassContext& context) {
   if (graph.results.empty() && graph.updates.empty()) return false;
   graph.erase_dead();
   FusionGroups groups(graph);
   while (merge_along_edges(graph, groups)) {
   }
+  merge_across(groups);
+  while (merge_along_edges(graph, groups)) {
+  }
+  context.count("values computed again instead of stored", Recomputation(graph, groups).run());
   for (int group : groups.order())
     context.count(std::string(kernel_form_name(groups.groups()[group].form)) + " kernels called");
   graph = KernelOutliner(graph, groups, module, kernels).run();

@@ -11,6 +11,8 @@ namespace {
 
 // Larger kernels compile slowly and run out of registers.
 constexpr size_t kMostNodes = 96;
+// In group_of_: was in a group, is only computed as a copy now.
+constexpr int kUnused = -1;
 
 bool is_made_anew(const Graph& graph, NodeId id) {
   const FusionRole role = fusion_role(graph[id].op);
@@ -190,16 +192,56 @@ bool FusionGroups::merge(int into, int from) {
   return true;
 }
 
-void FusionGroups::add_copies(int group, const std::set<NodeId>& cone) {
+bool FusionGroups::add_copies(int group, const std::set<NodeId>& cone) {
+  std::vector<NodeId> nodes = groups_[group].nodes;
+  nodes.insert(nodes.end(), groups_[group].copies.begin(), groups_[group].copies.end());
+  for (NodeId id : cone)
+    if (!is_in(id, group)) nodes.push_back(id);
+  if (nodes.size() > kMostNodes) return false;
+  std::sort(nodes.begin(), nodes.end(),
+            [&](NodeId a, NodeId b) { return position_.at(a) < position_.at(b); });
+  const std::vector<NodeId> kept = results(group);
+  const auto form =
+      kernel_form(graph_, nodes, [&](NodeId id) { return std::binary_search(kept.begin(), kept.end(), id); });
+  if (form != groups_[group].form) return false;
   groups_[group].copies.insert(cone.begin(), cone.end());
   find_dependences(group);
+  return true;
+}
+
+void FusionGroups::prune() {
+  const std::vector<int> sequence = order();
+  for (auto it = sequence.rbegin(); it != sequence.rend(); ++it) {
+    Group& group = groups_[*it];
+    std::vector<NodeId> stack = results(*it);
+    std::set<NodeId> needed(stack.begin(), stack.end());
+    while (!stack.empty()) {
+      const NodeId id = stack.back();
+      stack.pop_back();
+      if (needs_memory(id)) continue;
+      for (Value operand : graph_[id].operands)
+        for (Value source : sources(operand))
+          if (is_in(source.node, *it) && needed.insert(source.node).second) stack.push_back(source.node);
+    }
+    std::erase_if(group.copies, [&](NodeId id) { return !needed.contains(id); });
+    std::erase_if(group.nodes, [&](NodeId id) {
+      if (needed.contains(id)) return false;
+      group_of_[id] = kUnused;
+      return true;
+    });
+    find_dependences(*it);
+  }
+  // A group without results is gone, and nothing reads from it.
+  for (Group& group : groups_)
+    for (std::set<int>* set : {&group.before, &group.barriers})
+      std::erase_if(*set, [&](int before) { return groups_[before].nodes.empty(); });
 }
 
 std::set<int> FusionGroups::readers(NodeId id) const {
   std::set<int> result;
   const int own = group_of(id);
   const auto visit = [&](NodeId reader, int group) {
-    if (group != own && !is_in(id, group) && is_in(reader, group)) result.insert(group);
+    if (group >= 0 && group != own && !is_in(id, group) && is_in(reader, group)) result.insert(group);
   };
   const auto it = readers_.find(id);
   if (it == readers_.end()) return result;

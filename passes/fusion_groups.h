@@ -35,8 +35,11 @@ class FusionGroups {
 
   // Puts two groups together if that is possible, into the first.
   bool merge(int into, int from);
-  // Computes `cone`, nodes of other groups, again in a group.
-  void add_copies(int group, const std::set<NodeId>& cone);
+  // Computes `cone`, nodes of other groups, again in a group, if the group keeps its form. No merging
+  // afterwards.
+  bool add_copies(int group, const std::set<NodeId>& cone);
+  // Drops nodes that, with all the copies, nothing needs.
+  void prune();
 
   // What a node's operand is read from: computed nodes, data and movement in memory, behind reshapes and what
   // is made anew.
