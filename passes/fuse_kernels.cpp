@@ -132,7 +132,7 @@ class Recomputation {
     Cone read{bytes(id) * (is_stored ? 1 : 2), {}};
     if (!is_cheap(id) || groups_.group_of(id) < 0 || depth > 8) return read;
     Cone computed = cone_of(id, group, depth);
-    return computed.cost < read.cost ? computed : read;
+    return computed.cost < read.cost || (computed.cost == read.cost && !is_stored) ? computed : read;
   }
 
   const Graph& graph_;

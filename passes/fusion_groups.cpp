@@ -201,8 +201,8 @@ bool FusionGroups::add_copies(int group, const std::set<NodeId>& cone) {
   std::sort(nodes.begin(), nodes.end(),
             [&](NodeId a, NodeId b) { return position_.at(a) < position_.at(b); });
   const std::vector<NodeId> kept = results(group);
-  const auto form =
-      kernel_form(graph_, nodes, [&](NodeId id) { return std::binary_search(kept.begin(), kept.end(), id); });
+  const auto form = kernel_form(
+      graph_, nodes, [&](NodeId id) { return std::find(kept.begin(), kept.end(), id) != kept.end(); });
   if (form != groups_[group].form) return false;
   groups_[group].copies.insert(cone.begin(), cone.end());
   find_dependences(group);
