@@ -122,6 +122,7 @@ Value GraphPlanner::add_copy(Value v) {
   const Region region{add_fresh(bytes), 0, bytes};
   regions_[{kernel, 0}] = region;
   append_step(kernel);
+  if (root_region(v).storage == variables_) copy_before_updates(root_region(v));
   const Value shaped = builder.reshape({kernel, 0}, type.shape);
   regions_.try_emplace(shaped, region);
   return shaped;
@@ -275,13 +276,28 @@ bool GraphPlanner::try_update_in_place(int storage, int64_t variables_offset) {
 
 // The copy runs after all readers of the old value; nothing waits for it, so there always is such an order.
 void GraphPlanner::copy_to_variable(const std::string& name, Value v) {
-  if (root_region(v).storage == variables_) v = add_copy(v);  // which may be overwritten itself
   const Value copy = add_copy(v);
   for (Graph::Update& update : graph_.updates)
     if (update.variable == name) update.value = copy;
   const int64_t offset = *module_.find_variable(name)->offset;
   NNCC_CHECK(try_update_in_place(root_region(copy).storage, offset),
              "no order for the update of `" + name + "`");
+}
+
+// The step added last copies from variables; those that overwrite what it reads come after it. It waits for
+// nothing but data, so they can.
+void GraphPlanner::copy_before_updates(const Region& read) {
+  const int copy = static_cast<int>(steps_.size()) - 1;
+  for (int writer = 0; writer < copy; ++writer) {
+    for (int result = 0; result < static_cast<int>(graph_[steps_[writer].id].types.size()); ++result) {
+      Region written = root_region({steps_[writer].id, result});
+      const Storage& storage = storages_[written.storage];
+      if (!storage.placed || storage.place.space != Space::Variables) continue;
+      written = {variables_, written.offset + storage.place.offset, written.bytes};
+      if (written.overlaps(read))
+        NNCC_CHECK(add_order(copy, writer), "a variable is overwritten before it is copied");
+    }
+  }
 }
 
 void GraphPlanner::place_updates() {
@@ -330,7 +346,7 @@ void GraphPlanner::place_updates() {
         if (update.variable == target.variable) copied.push_back(update);
     }
   }
-  // First the copies that read old values, so that each copy into a variable knows them.
+  // First what reads old values, which the copies into variables then overwrite.
   for (Graph::Update& update : copied)
     if (root_region(update.value).storage == variables_) update.value = add_copy(update.value);
   for (const Graph::Update& update : copied) copy_to_variable(update.variable, update.value);
@@ -339,23 +355,7 @@ void GraphPlanner::place_updates() {
 void GraphPlanner::place_results() {
   for (size_t i = 0; i < source_.results.size(); ++i) {
     Value v = mapped(source_.results[i].value);
-    if (!is_whole_fresh(regions_.at(v))) {
-      const Region read = root_region(v);
-      v = add_copy(v);
-      // A result that is what a variable was at the start is copied before the variable changes.
-      const int copy = static_cast<int>(steps_.size()) - 1;
-      if (read.storage == variables_) {
-        for (int writer = 0; writer < copy; ++writer)
-          for (int result = 0; result < static_cast<int>(graph_[steps_[writer].id].types.size()); ++result) {
-            Region written = root_region({steps_[writer].id, result});
-            const Storage& storage = storages_[written.storage];
-            if (!storage.placed || storage.place.space != Space::Variables) continue;
-            written = {variables_, written.offset + storage.place.offset, written.bytes};
-            if (written.overlaps(read))
-              NNCC_CHECK(add_order(copy, writer), "a result is overwritten before it is copied");
-          }
-      }
-    }
+    if (!is_whole_fresh(regions_.at(v))) v = add_copy(v);
     Storage& storage = storages_[regions_.at(v).storage];
     storage.placed = true;
     storage.place = {Space::Output, static_cast<int>(i), 0};

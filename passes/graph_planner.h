@@ -63,9 +63,7 @@ class GraphPlanner {
   // A kernel call to be ordered.
   struct Step {
     NodeId id;
-    std::set<int> before;        // steps that must come first
-    std::vector<Region> reads;   // of the operands, in roots
-    std::vector<Region> writes;  // of the results, in roots
+    std::set<int> before;  // steps that must come first
   };
 
   // Working copy and what its values occupy.
@@ -87,6 +85,7 @@ class GraphPlanner {
   bool try_update_in_place(int storage, int64_t variables_offset);
   bool add_order(int before, int after);
   bool is_before(int first, int second) const;
+  void copy_before_updates(const Region& read);
   void copy_to_variable(const std::string& name, Value v);
   void place_results();
 
