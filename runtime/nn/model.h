@@ -309,7 +309,7 @@ class Entry {
     constexpr std::size_t count = sizeof...(Inputs);
     if (count != static_cast<std::size_t>(state_->info->num_inputs)) [[unlikely]]
       state_->throw_count(count);
-    const void* pointers[count + 1];
+    const void* pointers[count + 1] = {};
     [[maybe_unused]] detail::Slot slots[count + 1];
     std::size_t i = 0;
     ((pointers[i] = state_->argument(state_->info->inputs[i], inputs, slots[i]), i++), ...);
