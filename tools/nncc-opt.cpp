@@ -4,6 +4,7 @@
 #include "llvm/Support/CommandLine.h"
 #include "passes/pass.h"
 #include "tools/command_line.h"
+#include "tools/evaluate_module.h"
 #include "tools/files.h"
 
 namespace nncc {
@@ -45,6 +46,27 @@ struct Options {
   cl::opt<bool> stats{"stats", cl::desc("Say what each pass did"), cl::cat(category)};
   cl::opt<bool> verify_each{"verify-each", cl::desc("Verify the module after each pass"),
                             cl::init(kVerifyEach), cl::cat(category)};
+  cl::opt<std::string> evaluate{
+      "evaluate",
+      cl::desc("Run an entry or a function on the reference evaluator instead of writing the module"),
+      cl::value_desc("NAME"), cl::cat(category)};
+  cl::list<std::string> inputs{"input", cl::desc("An input of --evaluate"), cl::value_desc("NAME=FILE.npy"),
+                               cl::cat(category)};
+  cl::list<std::string> set{"set", cl::desc("A variable's value before the first step of --evaluate"),
+                            cl::value_desc("NAME=NUMBER|FILE.npy"), cl::cat(category)};
+  cl::list<std::string> outputs{
+      "output",
+      cl::desc("Where --evaluate writes a result, or a variable after the last step, which are else printed"),
+      cl::value_desc("NAME=FILE.npy"), cl::cat(category)};
+  cl::opt<long long> seed{"seed", cl::desc("The seed of --evaluate"), cl::init(0), cl::cat(category)};
+  cl::opt<long long> steps{"steps", cl::desc("Steps of --evaluate"), cl::value_desc("N"), cl::cat(category)};
+  cl::opt<bool> round{"round",
+                      cl::desc("Let --evaluate round to the element type after each op, not compute in f64"),
+                      cl::cat(category)};
+  cl::opt<bool> list_ops{"list-ops", cl::desc("Print the ops as a table in Markdown"), cl::cat(category)};
+  cl::opt<bool> constants{"print-constants",
+                          cl::desc("Print large literals whole, so that the output reads back (default)"),
+                          cl::init(true), cl::cat(category)};
   cl::opt<bool> locations{"print-locations", cl::desc("Print where each node comes from"), cl::cat(category)};
 };
 
@@ -69,9 +91,35 @@ std::string dot_text(const Module& module) {
   return text;
 }
 
+EvaluateOptions evaluate_options(const Options& options) {
+  EvaluateOptions result;
+  result.name = options.evaluate;
+  result.inputs.assign(options.inputs.begin(), options.inputs.end());
+  result.set.assign(options.set.begin(), options.set.end());
+  result.outputs.assign(options.outputs.begin(), options.outputs.end());
+  result.seed = options.seed;
+  if (options.steps.getNumOccurrences()) result.steps = options.steps;
+  result.round = options.round;
+  return result;
+}
+
 bool check(const Module& module, Diagnostics& diags) {
   for (const std::string& violation : verify(module)) diags.error(violation);
   return !diags.has_errors();
+}
+
+std::string ops_table() {
+  std::string text = "| op | operands | attributes | meaning |\n|---|---|---|---|\n";
+  const auto count = [](int n) { return n == kVariadic ? std::string("any") : std::to_string(n); };
+  for (const OpInfo& info : all_ops()) {
+    std::string attributes;
+    for (Attr attr : info.attributes)
+      attributes += (attributes.empty() ? "`" : ", `") + std::string(attr_name(attr)) + "`";
+    text += "| `" + std::string(info.name) + "` | " + count(info.num_operands) + " | " + attributes + " | ";
+    for (char c : info.doc) text += c == '|' ? std::string("\\|") : std::string(1, c);
+    text += " |\n";
+  }
+  return text;
 }
 
 bool process(const Options& options, Diagnostics& diags, SourceManager& sources) {
@@ -91,10 +139,12 @@ bool process(const Options& options, Diagnostics& diags, SourceManager& sources)
   const std::vector<const PassInfo*> passes = parse_pipeline(options.passes.getValue(), diags);
   if (diags.has_errors() || !run_pipeline(*module, passes, pipeline, diags, llvm::errs())) return false;
 
+  if (options.evaluate.getNumOccurrences())
+    return evaluate_module(*module, evaluate_options(options), llvm::outs(), diags);
   const std::string text =
       options.emit == Emit::Dot
           ? dot_text(*module)
-          : to_string(*module, {.locations = options.locations, .large_constants = true});
+          : to_string(*module, {.locations = options.locations, .large_constants = options.constants});
   return write_file(options.output, text, diags);
 }
 
@@ -105,6 +155,10 @@ int run(int argc, char** argv) {
                      "nncc-opt: run passes of nncc on a module in the text form of its graphs\n");
   SourceManager sources;
   Diagnostics diags;
+  if (options.list_ops) {
+    llvm::outs() << ops_table();
+    return 0;
+  }
   const bool ok = process(options, diags, sources);
   diags.print(llvm::errs());
   return ok ? 0 : 1;
