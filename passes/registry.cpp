@@ -1,4 +1,5 @@
 // The one list of passes, the named pipelines, and what must come before what.
+#include "passes/assign_layout.h"
 #include "passes/autodiff.h"
 #include "passes/canonicalize.h"
 #include "passes/cse.h"
@@ -6,6 +7,7 @@
 #include "passes/flatten_updates.h"
 #include "passes/fold_constants.h"
 #include "passes/fuse_kernels.h"
+#include "passes/hoist_weights.h"
 #include "passes/inline.h"
 #include "passes/pass.h"
 #include "passes/pipelines.h"
@@ -22,6 +24,8 @@ std::span<const PassInfo> all_passes() {
       {"cse", "computes equal expressions once", cse},
       {"dce", "erases nodes and functions that nothing needs", dce},
       {"flatten-updates", "computes the new values of a slab's variables together", flatten_updates},
+      {"assign-layout", "decides which products read panels", assign_layout},
+      {"hoist-weights", "takes what depends on the weights alone out of inference entries", hoist_weights},
       {"fuse-kernels", "outlines groups of nodes into kernel functions", fuse_kernels},
       {"plan-memory", "places every tensor and orders the kernels", plan_memory},
   };
@@ -32,7 +36,9 @@ std::span<const NamedPipeline> named_pipelines() {
   static constexpr NamedPipeline kPipelines[] = {
       {"O0", "inline,autodiff,dce,fuse-kernels,plan-memory"},
       {"O1", "inline,canonicalize,cse,autodiff,canonicalize,cse,dce,fuse-kernels,plan-memory"},
-      {"O2", "inline,canonicalize,cse,autodiff,canonicalize,fold-constants,cse,dce,flatten-updates,fuse-kernels,plan-memory"},
+      {"O2",
+       "inline,canonicalize,cse,autodiff,canonicalize,fold-constants,cse,dce,flatten-updates,assign-layout,"
+       "hoist-weights,fuse-kernels,plan-memory"},
   };
   return kPipelines;
 }
@@ -42,6 +48,10 @@ std::span<const PassOrder> pass_orders() {
       {"inline", "autodiff", "gradients are made for primitives, not for calls"},
       {"autodiff", "flatten-updates", "updates are arithmetic once gradients are"},
       {"flatten-updates", "fuse-kernels", "kernels hide the arithmetic of updates"},
+      {"inline", "assign-layout", "calls hide products"},
+      {"autodiff", "assign-layout", "packed products have no gradient"},
+      {"assign-layout", "hoist-weights", "the packing of weights is what is hoisted most"},
+      {"hoist-weights", "fuse-kernels", "kernels hide what depends on weights"},
       {"inline", "fuse-kernels", "a kernel holds primitives alone"},
       {"autodiff", "fuse-kernels", "a kernel cannot be differentiated"},
       {"fuse-kernels", "plan-memory", "kernels are what is ordered and given memory"},

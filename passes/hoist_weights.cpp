@@ -1,0 +1,121 @@
+#include "passes/hoist_weights.h"
+
+#include <algorithm>
+#include <map>
+
+#include "ir/builder.h"
+#include "ir/print.h"
+#include "passes/fusion_rules.h"
+#include "passes/weight_values.h"
+
+namespace nncc {
+
+namespace {
+
+// Reading a hoisted value costs as much as computing a few elements.
+constexpr int64_t kFewElements = 16;
+
+class Hoister {
+ public:
+  explicit Hoister(Module& module) : module_(module) {}
+
+  int run(Entry& entry) {
+    const std::set<NodeId> weights = weight_nodes(module_, entry);
+    if (weights.empty()) return 0;
+    Graph& graph = entry.graph;
+    // Where the entry itself takes over, behind what costs nothing.
+    std::set<Value> wanted;
+    const auto want = [&](Value v) {
+      while (weights.contains(v.node) && is_free(graph, v.node) && !graph[v.node].operands.empty())
+        v = graph[v.node].operands[0];
+      if (weights.contains(v.node) && graph[v.node].op != Op::Variable && is_worth_it(graph, v.node, weights))
+        wanted.insert(v);
+    };
+    for (NodeId id : graph.nodes())
+      if (!weights.contains(id))
+        for (Value operand : graph[id].operands) want(operand);
+    for (const Graph::Result& result : graph.results) want(result.value);
+    for (const Graph::Update& update : graph.updates) want(update.value);
+    std::map<NodeId, NodeId> moved;  // to the prepare graph
+    for (Value v : wanted) hoist(entry, v, moved);
+    if (!wanted.empty()) graph.erase_dead();
+    return static_cast<int>(wanted.size());
+  }
+
+ private:
+  static bool is_free(const Graph& graph, NodeId id) {
+    return fusion_role(graph[id].op) == FusionRole::Repeat || view_offset(graph, id).has_value();
+  }
+
+  static bool is_worth_it(const Graph& graph, NodeId id, const std::set<NodeId>& weights) {
+    for (NodeId from : graph.ancestors(std::array{id})) {
+      if (!weights.contains(from) || is_free(graph, from)) continue;
+      const Node& node = graph[from];
+      switch (fusion_role(node.op)) {
+        case FusionRole::Reduce:
+        case FusionRole::Contract:
+        case FusionRole::Alone:
+          return true;
+        case FusionRole::Rearrange:
+          if (node.types[0].num_elements() > kFewElements) return true;
+          break;
+        case FusionRole::Pointwise:
+          if (node.types[0].num_elements() > kFewElements || !op_info(node.op).has(Cheap)) return true;
+          break;
+        default:
+          break;
+      }
+    }
+    return false;
+  }
+
+  // The variable that holds a value, the same for equal computations.
+  const std::string& variable_for(const Entry& entry, Value v) {
+    Graph alone;
+    std::map<NodeId, NodeId> copied;
+    alone.results.push_back({"", copy(entry.graph, v, alone, copied)});
+    const auto [it, added] = names_.try_emplace(canonical_text(alone));
+    if (!added) return it->second;
+    std::string name = entry.name + ".hoisted";
+    for (int i = 1; module_.find_variable(name); ++i) name = entry.name + ".hoisted_" + std::to_string(i);
+    Variable& variable = module_.variables.emplace_back();
+    variable.name = name;
+    variable.type = entry.graph.type(v);
+    variable.kind = VariableKind::Hoisted;
+    variable.location = entry.graph[v.node].location;
+    return it->second = name;
+  }
+
+  static Value copy(const Graph& from, Value v, Graph& to, std::map<NodeId, NodeId>& copied) {
+    if (auto it = copied.find(v.node); it != copied.end()) return {it->second, v.result};
+    Node node = from[v.node];
+    for (Value& operand : node.operands) operand = copy(from, operand, to, copied);
+    copied[v.node] = to.add(std::move(node));
+    return {copied[v.node], v.result};
+  }
+
+  void hoist(Entry& entry, Value v, std::map<NodeId, NodeId>& moved) {
+    const std::string& name = variable_for(entry, v);
+    entry.prepare.updates.push_back({name, copy(entry.graph, v, entry.prepare, moved)});
+    GraphBuilder builder(entry.graph);
+    builder.location = entry.graph[v.node].location;
+    const Value variable = builder.variable(name, entry.graph.type(v));
+    entry.graph.set_name(variable.node, entry.graph[v.node].name);
+    entry.graph.replace_all_uses(v, variable);
+  }
+
+  Module& module_;
+  std::map<std::string, std::string> names_;  // of variables, by what they hold
+};
+
+}  // namespace
+
+bool hoist_weights(Module& module, PassContext& context) {
+  Hoister hoister(module);
+  int hoisted = 0;
+  for (Entry& entry : module.entries) hoisted += hoister.run(entry);
+  context.count("values hoisted", hoisted);
+  return hoisted > 0;
+}
+
+}  // namespace nncc
