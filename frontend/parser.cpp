@@ -220,6 +220,15 @@ std::optional<Comment> Parser::take_trailing_comment() {
   return comment;
 }
 
+// An empty line before the first thing in a block or file means nothing.
+template <typename Node>
+void drop_blank_before(std::vector<Comment>& comments, Node* node) {
+  if (!comments.empty())
+    comments.front().blank_before = false;
+  else if (node)
+    node->blank_before = false;
+}
+
 template <typename Node>
 void Parser::begin_commented(Node& node) {
   const Token first = peek();
@@ -251,12 +260,14 @@ std::unique_ptr<File> Parser::parse_file() {
     const uint32_t start = peek().begin;
     try {
       file->items.push_back(parse_item());
+      if (file->items.size() == 1) drop_blank_before(file->items.front().comments, &file->items.front());
     } catch (const ParseError&) {
       skip_to_item(start);
       brackets_ = 0;
     }
   }
   take_comments(UINT32_MAX, file->trailing_comments);
+  if (file->items.empty()) drop_blank_before<Item>(file->trailing_comments, nullptr);
   return file;
 }
 
@@ -402,6 +413,8 @@ Block Parser::parse_block(std::string_view owner) {
     }
     try {
       block.statements.push_back(parse_statement());
+      if (block.statements.size() == 1)
+        drop_blank_before(block.statements.front()->comments, block.statements.front().get());
     } catch (const ParseError&) {
       skip_to_statement(first.begin);
       brackets_ = 0;
@@ -409,6 +422,7 @@ Block Parser::parse_block(std::string_view owner) {
     }
   }
   take_comments(peek().begin, block.trailing_comments);
+  if (block.statements.empty()) drop_blank_before<Statement>(block.trailing_comments, nullptr);
   accept(TokenKind::RightBrace);
   brackets_ = outer_brackets;
   block.range = range_from(open.begin);

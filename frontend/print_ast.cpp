@@ -83,7 +83,7 @@ class Printer {
   void lay_out(const std::string& text) {
     const size_t newline = text.find('\n');
     std::string head = text.substr(0, newline);
-    const std::string rest = newline == std::string::npos ? "" : text.substr(newline);
+    const std::string rest = newline == std::string::npos ? "" : flat(text.substr(newline));
     if (indent_ + width(head) <= kWidth) {
       out_ += flat(std::move(head)) + rest;
       return;
@@ -441,7 +441,8 @@ std::vector<std::string> library_signatures() {
   std::vector<std::string> lines;
   for (const LibraryFile& library : library_files()) {
     const SourceFile& source = sources.add(std::string(library.path), std::string(library.text), true);
-    for (const Item& item : parse_file(source, diags)->items) {
+    const auto file = parse_file(source, diags);
+    for (const Item& item : file->items) {
       const auto* f = std::get_if<ast::Function>(&item.node);
       if (f && !f->name.text.starts_with('_')) lines.push_back(Printer().signature(*f));
     }
