@@ -110,7 +110,7 @@ TEST(Library, SignaturesLeaveOutHelpers) {
                       "fn dense(x: f32[..s, k], units: int, bias: bool = true, init: fn = glorot_uniform) -> "
                       "f32[..s, units]"),
             lines.end());
-  for (const std::string& line : lines) EXPECT_EQ(line.find(" _"), std::string::npos) << line;
+  for (const std::string& line : lines) EXPECT_TRUE(line.starts_with("fn _") + line.starts_with("optimizer _") == 0) << line;
 }
 
 }  // namespace
