@@ -113,5 +113,13 @@ TEST(Library, SignaturesLeaveOutHelpers) {
   for (const std::string& line : lines) EXPECT_TRUE(line.starts_with("fn _") + line.starts_with("optimizer _") == 0) << line;
 }
 
+TEST(Library, EverySignatureIsDocumented) {
+  std::ifstream in(NNCC_SOURCE_DIR "/docs/library.md");
+  const std::string page(std::istreambuf_iterator<char>(in), {});
+  ASSERT_FALSE(page.empty());
+  for (const std::string& line : library_signatures())
+    EXPECT_NE(page.find("`" + line + "`"), std::string::npos) << "docs/library.md lacks `" << line << "`";
+}
+
 }  // namespace
 }  // namespace nncc
