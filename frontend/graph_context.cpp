@@ -5,7 +5,7 @@
 namespace nncc {
 
 Value GraphContext::variable(const Variable& v) {
-  NNCC_CHECK(kind == Kind::Entry, "a variable is read outside an entry");
+  NNCC_CHECK(kind != Kind::Composite, "a variable is read in a composite");
   const auto [it, is_new] = variables_.try_emplace(v.name);
   if (is_new) {
     it->second = builder.variable(v.name, v.type);

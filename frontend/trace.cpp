@@ -1,0 +1,179 @@
+// The program as a whole: constants and their overrides, hypers, messages, and the order in which entries are traced.
+#include "frontend/trace_constants.h"
+#include "frontend/tracer.h"
+#include "ir/verify.h"
+
+namespace nncc {
+
+std::unique_ptr<Module> trace_program(const ast::Program& program, const TraceOptions& options, Diagnostics& diags) {
+  return Tracer(program, options, diags).run();
+}
+
+Tracer::Tracer(const ast::Program& program, const TraceOptions& options, Diagnostics& diags)
+    : program_(program), options_(options), diags_(diags), symbols_(program, diags), purity_(symbols_),
+      module_(std::make_unique<Module>()), float_type_(options.float_type) {}
+
+std::unique_ptr<Module> Tracer::run() {
+  const auto models = symbols_.user_symbols(SymbolKind::Model);
+  const auto trains = symbols_.user_symbols(SymbolKind::Train);
+  check_declarations();
+  evaluate_constants();
+  if (models.empty() && trains.empty()) {
+    if (!diags_.has_errors()) {
+      const SourceFile* file = program_.files.back()->source;
+      report({file, 0, 0}, "there is nothing to compile: the program has no `model` and no `train`");
+    }
+    return nullptr;
+  }
+  module_->variables.push_back({.name = "seed", .type = {DType::I64, {}}, .kind = VariableKind::Seed});
+  declare_hypers();
+
+  Graph init_graph;
+  GraphContext init(GraphContext::Kind::Init, EntryKind::Init, "init", init_graph);
+  init_ = &init;
+  // Models first: `over`, l1 and l2 need to know all parameters.
+  for (const Symbol* s : models) trace_entry(*s);
+  for (const Symbol* s : trains) trace_entry(*s);
+  if (diags_.has_errors()) return nullptr;
+
+  Entry& entry = module_->entries.emplace_back();
+  entry.name = "init";
+  entry.kind = EntryKind::Init;
+  entry.graph = std::move(init_graph);
+  finish_init(entry);
+  return std::move(module_);
+}
+
+void Tracer::set_location(SourceRange range) {
+  here_ = range;
+  if (context_) context_->builder.location = {range, frame_ ? frame_->call : nullptr};
+}
+
+Diagnostics::Handle Tracer::report(SourceRange range, const std::string& message) {
+  const std::string key = (range ? range.file->path + ":" + std::to_string(range.begin) : "") + " " + message;
+  // The same text is traced once for each call; one report is enough.
+  if (!reported_.insert(key).second) throw Abort{};
+  auto handle = diags_.error(range, message);
+  if (frame_) handle.call_stack({range, frame_->call});
+  return handle;
+}
+
+void Tracer::fail(SourceRange range, const std::string& message) {
+  report(range, message);
+  throw Abort{};
+}
+
+void Tracer::fail(SourceRange range, const OpError& error) {
+  auto handle = report(range, error.message);
+  for (const auto& [place, text] : error.notes) handle.note(place, text);
+  throw Abort{};
+}
+
+void Tracer::fail_in_user_text(const std::string& message) {
+  SourceRange range = here_;
+  const CallFrame* frame = frame_ ? frame_->call.get() : nullptr;
+  while (range.file && range.file->is_library && frame) {
+    range = frame->call;
+    frame = frame->caller.get();
+  }
+  const std::string key = (range ? range.file->path + ":" + std::to_string(range.begin) : "") + " " + message;
+  if (!reported_.insert(key).second) throw Abort{};
+  auto handle = diags_.error(range, message);
+  std::shared_ptr<const CallFrame> rest;
+  if (frame) rest = std::make_shared<const CallFrame>(*frame);
+  handle.call_stack({range, rest});
+  throw Abort{};
+}
+
+void Tracer::check_overrides() {
+  for (const auto& [name, text] : options_.constants) {
+    const auto consts = symbols_.user_symbols(SymbolKind::Const);
+    std::vector<std::string> names;
+    bool found = false;
+    for (const Symbol* s : consts) {
+      names.push_back(s->name);
+      found |= s->name == name;
+    }
+    if (found) continue;
+    std::string message = "--set " + name + "=" + text + ": the program has no const `" + name + "`";
+    const std::string near = nearest_name(name, names);
+    if (!near.empty()) message += "; did you mean `" + near + "`?";
+    diags_.error(message);
+  }
+}
+
+void Tracer::evaluate_constants() {
+  check_overrides();
+  for (const Symbol& s : symbols_.all()) {
+    if (s.kind != SymbolKind::Const) continue;
+    try {
+      constant_value(s);
+    } catch (Abort) {
+    }
+  }
+}
+
+AbstractValue Tracer::constant_value(const Symbol& symbol) {
+  if (const auto it = constants_.find(&symbol); it != constants_.end()) {
+    if (it->second.is_poison()) throw Abort{};
+    return it->second;
+  }
+  if (!constants_in_progress_.insert(&symbol).second)
+    fail(symbol.name_range(), "the const `" + symbol.name + "` is defined by itself");
+  constants_[&symbol];
+  constants_.erase(&symbol);
+  AbstractValue value = AbstractValue::poison();
+  try {
+    Frame frame;
+    frame.function = &symbol;
+    Restore<Frame*> in_frame(frame_, &frame);
+    Restore<GraphContext*> no_graph(context_, nullptr);
+    const ast::Expr& written = *std::get<ast::Const>(symbol.item->node).value;
+    value = eval_single(written);
+    if (!value.is_constant()) fail(written.range, "the const `" + symbol.name + "` is not known at compile time");
+    if (!symbol.is_library())
+      if (auto set = override_of(symbol, value)) value = *set;
+  } catch (Abort) {
+    constants_[&symbol] = AbstractValue::poison();
+    throw;
+  }
+  constants_[&symbol] = value;
+  return value;
+}
+
+std::optional<AbstractValue> Tracer::override_of(const Symbol& symbol, const AbstractValue& written) {
+  const auto it = options_.constants.find(symbol.name);
+  if (it == options_.constants.end()) return std::nullopt;
+  if (auto value = parse_constant(it->second, written)) return value;
+  diags_.error("--set " + symbol.name + "=" + it->second + ": `" + symbol.name + "` takes " + kind_of_constant(written))
+      .note(symbol.name_range(), "the const is " + written.describe());
+  throw Abort{};
+}
+
+void Tracer::declare_hypers() {
+  for (const Symbol* s : symbols_.user_symbols(SymbolKind::Hyper)) {
+    try {
+      const auto& hyper = std::get<ast::Hyper>(s->item->node);
+      Frame frame;
+      frame.function = s;
+      Restore<Frame*> in_frame(frame_, &frame);
+      TensorType type{float_type_, {}};
+      if (hyper.type) type = eval_type(*hyper.type);
+      if (type.rank() != 0) fail(hyper.type->range, "a hyper is a scalar, found " + type.str());
+      if (s->name == "seed") fail(hyper.name.range, "`seed` is the name of the session's seed");
+      const AbstractValue value = eval_single(*hyper.value);
+      if (!value.is_scalar_constant() || value.is_bool() != (type.dtype == DType::Bool) ||
+          (value.is_float() && !is_float(type.dtype)))
+        fail(hyper.value->range, "the hyper `" + s->name + "` is " + type.str() + ", found " + value.describe());
+      Variable v{.name = s->name, .type = type, .kind = VariableKind::Hyper};
+      v.initial = value.is_int() ? Literal::splat_int(type, value.integer())
+                                 : Literal::splat(type, value.is_bool() ? value.boolean() : value.real());
+      if (value.is_int() && is_float(type.dtype)) v.initial = Literal::splat(type, value.real());
+      v.location.range = hyper.name.range;
+      module_->variables.push_back(std::move(v));
+    } catch (Abort) {
+    }
+  }
+}
+
+}  // namespace nncc
