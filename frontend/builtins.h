@@ -53,7 +53,7 @@ struct Builtin {
   AbstractValue (*run)(BuiltinCall&);
   // Only the operands decide the result: may stand in the body of a kept call.
   bool pure = true;
-  std::vector<BuiltinParameter> parameters;
+  std::vector<BuiltinParameter> parameters = {};  // from the signature
 };
 
 // Ordered by name.

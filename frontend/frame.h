@@ -52,6 +52,7 @@ struct Frame {
   std::shared_ptr<const CallFrame> call;  // how it was reached; null for an entry or model
   // While the initializer of a declaration is evaluated: the shape its calls take.
   std::optional<Shape> initializer_shape;
+  bool failed = false;  // a statement was wrong
   bool returned = false;
   AbstractValue result;  // once returned
   SourceRange return_range;

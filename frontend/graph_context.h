@@ -33,7 +33,8 @@ struct GraphContext {
   const EntryKind entry;
   const std::string name;
   GraphBuilder builder;
-  std::map<std::string, Value> assigned;  // variable -> its new value
+  std::map<std::string, Value> assigned;  // state -> its new value, which later reads see
+  std::map<std::string, Value> trained;   // parameter -> its new value, which the next run sees
 
  private:
   std::map<std::string, Value> variables_;

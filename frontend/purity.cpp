@@ -42,6 +42,7 @@ class Walker {
   void visit_node(const ast::StringLiteral&) {}
   void visit_node(const ast::TypeLiteral&) {}
   void visit_node(const ast::NameRef& n) { name(n.name); }
+  void visit_node(const ast::PathRef&) { impure = true; }
   void visit_node(const ast::ListExpr& l) {
     for (const auto& e : l.elements) visit(e);
   }

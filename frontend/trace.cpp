@@ -25,7 +25,7 @@ std::unique_ptr<Module> Tracer::run() {
     }
     return nullptr;
   }
-  module_->variables.push_back({.name = "seed", .type = {DType::I64, {}}, .kind = VariableKind::Seed});
+  add_variable("seed", {DType::I64, {}}, VariableKind::Seed);
   declare_hypers();
 
   Graph init_graph;
@@ -49,10 +49,14 @@ void Tracer::set_location(SourceRange range) {
   if (context_) context_->builder.location = {range, frame_ ? frame_->call : nullptr};
 }
 
+bool Tracer::is_new_message(SourceRange range, const std::string& message) {
+  const std::string place = range ? range.file->path + ":" + std::to_string(range.begin) : "";
+  return reported_.insert(place + " " + message).second;
+}
+
 Diagnostics::Handle Tracer::report(SourceRange range, const std::string& message) {
-  const std::string key = (range ? range.file->path + ":" + std::to_string(range.begin) : "") + " " + message;
-  // The same text is traced once for each call; one report is enough.
-  if (!reported_.insert(key).second) throw Abort{};
+  // One text is traced once for each call of it; one report is enough.
+  if (!is_new_message(range, message)) throw Abort{};
   auto handle = diags_.error(range, message);
   if (frame_) handle.call_stack({range, frame_->call});
   return handle;
@@ -69,20 +73,28 @@ void Tracer::fail(SourceRange range, const OpError& error) {
   throw Abort{};
 }
 
-void Tracer::fail_in_user_text(const std::string& message) {
+std::pair<SourceRange, std::shared_ptr<const CallFrame>> Tracer::user_text(std::string& callee) const {
   SourceRange range = here_;
-  const CallFrame* frame = frame_ ? frame_->call.get() : nullptr;
-  while (range.file && range.file->is_library && frame) {
+  std::shared_ptr<const CallFrame> frame = frame_->call;
+  while (range.file->is_library && frame) {
     range = frame->call;
-    frame = frame->caller.get();
+    callee = frame->callee;
+    frame = frame->caller;
   }
-  const std::string key = (range ? range.file->path + ":" + std::to_string(range.begin) : "") + " " + message;
-  if (!reported_.insert(key).second) throw Abort{};
-  auto handle = diags_.error(range, message);
-  std::shared_ptr<const CallFrame> rest;
-  if (frame) rest = std::make_shared<const CallFrame>(*frame);
-  handle.call_stack({range, rest});
+  return {range, frame};
+}
+
+void Tracer::fail_in_user_text(const std::string& message) {
+  std::string callee;
+  const auto [range, frame] = user_text(callee);
+  if (is_new_message(range, message)) diags_.error(range, message).call_stack({range, frame});
   throw Abort{};
+}
+
+void Tracer::fail_unsupported(const std::string& primitive) {
+  std::string callee = primitive;
+  user_text(callee);
+  fail_in_user_text("`" + callee + "` is not supported yet" + (callee == primitive ? "" : ": it needs `" + primitive + "`"));
 }
 
 void Tracer::check_overrides() {
@@ -150,6 +162,14 @@ std::optional<AbstractValue> Tracer::override_of(const Symbol& symbol, const Abs
   throw Abort{};
 }
 
+Variable& Tracer::add_variable(std::string name, TensorType type, VariableKind kind) {
+  Variable& v = module_->variables.emplace_back();
+  v.name = std::move(name);
+  v.type = std::move(type);
+  v.kind = kind;
+  return v;
+}
+
 void Tracer::declare_hypers() {
   for (const Symbol* s : symbols_.user_symbols(SymbolKind::Hyper)) {
     try {
@@ -165,12 +185,11 @@ void Tracer::declare_hypers() {
       if (!value.is_scalar_constant() || value.is_bool() != (type.dtype == DType::Bool) ||
           (value.is_float() && !is_float(type.dtype)))
         fail(hyper.value->range, "the hyper `" + s->name + "` is " + type.str() + ", found " + value.describe());
-      Variable v{.name = s->name, .type = type, .kind = VariableKind::Hyper};
+      Variable& v = add_variable(s->name, type, VariableKind::Hyper);
       v.initial = value.is_int() ? Literal::splat_int(type, value.integer())
                                  : Literal::splat(type, value.is_bool() ? value.boolean() : value.real());
       if (value.is_int() && is_float(type.dtype)) v.initial = Literal::splat(type, value.real());
       v.location.range = hyper.name.range;
-      module_->variables.push_back(std::move(v));
     } catch (Abort) {
     }
   }

@@ -35,8 +35,9 @@ FunctionValue Tracer::resolve_callee(const ast::Name& name) {
 std::vector<CallArgument> Tracer::eval_arguments(const ast::Call& call, std::string& scope_name,
                                                  const FunctionValue& callee) {
   // `name` is an ordinary argument of a function that has a parameter of this name.
-  const auto& own = callee.symbol ? callee.symbol->function().parameters : std::vector<ast::Parameter>();
-  const bool names_scope = std::none_of(own.begin(), own.end(), [](auto& p) { return p.name.text == "name"; });
+  bool names_scope = true;
+  if (callee.symbol)
+    for (const ast::Parameter& p : callee.symbol->function().parameters) names_scope &= p.name.text != "name";
   std::vector<CallArgument> arguments;
   for (const ast::Argument& a : call.arguments) {
     CallArgument argument{a.name, {}, a.value->range};
@@ -133,6 +134,7 @@ AbstractValue Tracer::call_builtin(const Builtin& builtin, std::vector<CallArgum
   }
   const auto matched = match_arguments(builtin.name, names, required, arguments, range, {});
   if (!context_) {  // in a const
+    if (!builtin.pure) fail(range, "`" + builtin.name + "` does not give a constant");
     for (const CallArgument& a : arguments)
       if (!a.value.is_constant()) fail(a.range, "a const is built from constants, found " + a.value.describe());
   }

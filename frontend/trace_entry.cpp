@@ -55,7 +55,6 @@ void Tracer::trace_entry(const Symbol& symbol) {
 void Tracer::bind_inputs(const Symbol& symbol, Entry& entry) {
   const ast::Function& function = symbol.function();
   const std::string kind(symbol_kind_name(symbol.kind));
-  bool failed = false;
   for (const ast::Parameter& p : function.parameters) {
     try {
       using Kind = ast::TypeExpr::Kind;
@@ -81,10 +80,8 @@ void Tracer::bind_inputs(const Symbol& symbol, Entry& entry) {
       frame_->names[p.name.text] = {context_->tensor(v), p.name.range, {}};
     } catch (Abort) {
       frame_->names[p.name.text] = {AbstractValue::poison(), p.name.range, {}};
-      failed = true;
     }
   }
-  static_cast<void>(failed);
 }
 
 void Tracer::set_results(const Symbol& symbol, Entry& entry, const AbstractValue& result, SourceRange range) {
@@ -119,11 +116,10 @@ void Tracer::set_results(const Symbol& symbol, Entry& entry, const AbstractValue
 void Tracer::finish_entry(Entry& entry) {
   const bool updates = !options_.gradient_entries || entry.kind == EntryKind::Model;
   if (updates)
-    for (const Variable& v : module_->variables) {
-      const auto it = context_->assigned.find(v.name);
-      if (it != context_->assigned.end() && it->second != context_->variable(v))
-        entry.graph.updates.push_back({v.name, it->second});
-    }
+    for (const Variable& v : module_->variables)
+      for (const auto* changed : {&context_->assigned, &context_->trained})
+        if (const auto it = changed->find(v.name); it != changed->end() && it->second != context_->variable(v))
+          entry.graph.updates.push_back({v.name, it->second});
   entry.graph.erase_dead();
   const auto nodes = entry.graph.nodes();
   const bool draws = std::any_of(nodes.begin(), nodes.end(), [&](NodeId n) { return entry.graph[n].op == Op::Random; });
@@ -154,8 +150,7 @@ Variable& Tracer::counter_variable() {
     Variable* v = module_->find_variable(name);
     if (v && v->kind == VariableKind::Counter) return *v;
     if (v) continue;  // the program has a state of this name
-    module_->variables.push_back({.name = name, .type = {DType::I64, {}}, .kind = VariableKind::Counter});
-    return module_->variables.back();
+    return add_variable(name, {DType::I64, {}}, VariableKind::Counter);
   }
 }
 

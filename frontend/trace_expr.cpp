@@ -53,7 +53,7 @@ AbstractValue Tracer::eval(const ast::Expr& e) {
           [&](const ast::Index& n) { return eval_index(e, n); },
           [&](const ast::ScanExpr&) -> AbstractValue {
             set_location(e.range);
-            fail_in_user_text("`scan` is not supported yet");
+            fail_unsupported("scan");
           },
           [&](const ast::TypeLiteral& n) -> AbstractValue { return eval_type(*n.type); },
       },
@@ -140,7 +140,7 @@ AbstractValue Tracer::eval_binary(const ast::Expr& e, const ast::Binary& n) {
     if (a.is_tensor() || b.is_tensor()) return tensor_binary(*context_, n.op, a, b, float_type_);
     if (logical) throw OpError("`" + std::string(ast::spelling(n.op)) + "` takes bools, found " + a.describe());
     if (n.op == ast::BinaryOp::Div && is_lossy_division(a, b) && !e.range.file->is_library &&
-        reported_.insert(e.range.file->path + ":" + std::to_string(e.range.begin) + " lossy").second)
+        is_new_message(e.range, "lossy division"))
       diags_.warning(e.range, a.text() + " / " + b.text() + " is 0, since ints round down; write " + a.text() + ".0 / " +
                                   b.text() + " for the float");
     return fold_binary(n.op, a, b);
@@ -172,7 +172,7 @@ AbstractValue Tracer::eval_index(const ast::Expr& e, const ast::Index& n) {
         const AbstractValue index = eval_single(*s.index);
         if (index.is_tensor() && is_integer(index.tensor().type.dtype)) {
           set_location(e.range);
-          fail_in_user_text("indexing by a tensor (`gather`) is not supported yet");
+          fail_unsupported("gather");
         }
         if (!index.is_int()) fail(s.range, "an index is an int, a range or a tensor of integers, found " + index.describe());
         part.index = index.integer();

@@ -55,6 +55,7 @@ void Tracer::exec(const ast::Statement& s) {
                },
                s.node);
   } catch (Abort) {
+    frame_->failed = true;
     poison_targets(s);
   }
 }
@@ -145,7 +146,7 @@ void Tracer::fail_parameter_in_train(const ast::Declaration& n) {
     range = call->call;
     message = "`" + call->callee + "` makes the parameter `" + n.name.text + "`, and parameters belong to models: call it in a model";
   }
-  if (reported_.insert(std::to_string(range.begin) + message).second) {
+  if (is_new_message(range, message)) {
     auto handle = diags_.error(range, message);
     if (call) handle.note(n.name.range, "the parameter is declared here");
   }
@@ -171,6 +172,7 @@ void Tracer::exec_declaration(const ast::Declaration& n, SourceRange range) {
   }
   Variable& variable = declare_variable(path, variable_kind(n.kind), type, n, range);
   set_location(range);
+  // A parameter is what it was at the start, also after a `minimize`.
   const AbstractValue value = context_->tensor(context_->current(variable));
   frame_->names[n.name.text] = {value, n.name.range, n.kind == ast::DeclKind::Param ? "" : variable.name};
 }
@@ -185,10 +187,8 @@ Variable& Tracer::declare_variable(const std::string& path, VariableKind kind, c
     handle.note(known->location.range, "the other is declared here");
     throw Abort{};
   }
-  Variable v{.name = path, .type = type, .kind = kind};
-  v.location = {range, frame_->call};
-  module_->variables.push_back(std::move(v));
-  Variable& variable = module_->variables.back();
+  Variable& variable = add_variable(path, type, kind);
+  variable.location = {range, frame_->call};
   initialize(variable, *n.initializer);
   return variable;
 }

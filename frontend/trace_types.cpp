@@ -36,7 +36,8 @@ TensorType Tracer::eval_type(const ast::TypeExpr& type) {
       const AbstractValue v = eval_single(*type.like);
       if (v.is_tensor()) return v.tensor().type;
       if (v.is_type()) return v.type();
-      return at(type.range, [&] { return to_tensor(*context_, v, float_type_).type; });
+      if (!v.is_scalar_constant()) fail(type.range, "`like` takes a tensor, found " + v.describe());
+      return {v.is_bool() ? DType::Bool : v.is_int() ? DType::I32 : float_type_, {}};
     }
     case ast::TypeExpr::Kind::Tensor: break;
     default: fail(type.range, "expected the type of a tensor, found `" + source_text(type.range) + "`");

@@ -45,6 +45,8 @@ class Tracer {
   std::vector<Value> weights_under(const AbstractValue& model, std::string_view who);
   // Reports at the innermost call that stands in the user's text.
   [[noreturn]] void fail_in_user_text(const std::string& message);
+  // Likewise: that call needs `primitive`, which cannot be compiled yet.
+  [[noreturn]] void fail_unsupported(const std::string& primitive);
 
  private:
   // --- trace.cpp: names, messages, the module
@@ -52,8 +54,13 @@ class Tracer {
   AbstractValue constant_value(const Symbol&);
   std::optional<AbstractValue> override_of(const Symbol&, const AbstractValue& written);
   void declare_hypers();
+  Variable& add_variable(std::string name, TensorType type, VariableKind kind);
   void check_overrides();
+  // Throws Abort if the same was reported before.
   Diagnostics::Handle report(SourceRange, const std::string& message);
+  bool is_new_message(SourceRange, const std::string& message);
+  // The innermost call in the user's text, counted from `here_`: its range, and the frame it stands in.
+  std::pair<SourceRange, std::shared_ptr<const CallFrame>> user_text(std::string& callee) const;
   [[noreturn]] void fail(SourceRange, const std::string& message);
   [[noreturn]] void fail(SourceRange, const OpError&);
   // Runs `body`, reporting an OpError at `range`.
@@ -174,7 +181,7 @@ class Tracer {
   std::set<std::string> reported_;  // place and message
   std::map<std::string, std::string> kept_;  // specialization -> name of the composite
   std::map<std::string, SourceRange> minimized_;  // parameters the entry has updated -> by which statement
-  std::vector<std::pair<Graph::Result, std::string>> gradient_results_;
+  std::vector<Graph::Result> gradient_results_;
 };
 
 // Sets a variable for the length of a scope.

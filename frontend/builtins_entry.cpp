@@ -1,0 +1,64 @@
+// Built-in functions that need the tracer: gradients, randomness, norms over parameters, and what cannot be compiled yet.
+#include "frontend/tracer.h"
+#include "ir/diagnostic.h"
+
+namespace nncc {
+
+namespace {
+
+AbstractValue grad(BuiltinCall& call) { return call.tracer.gradient(call[0], call[1]); }
+AbstractValue global_norm(BuiltinCall& call) { return call.tracer.global_norm(call[0]); }
+AbstractValue random(BuiltinCall& call) { return call.context.tensor(call.tracer.draw(call.shape(0))); }
+
+// The sum over all weights of what `term` makes of each.
+template <typename F>
+AbstractValue sum_weights(BuiltinCall& call, F term) {
+  GraphBuilder& b = call.context.builder;
+  Value total;
+  for (const Value w : call.tracer.weights_under(call[0], call.builtin.name)) {
+    std::vector<int64_t> axes(b.type(w).shape.size());
+    for (size_t i = 0; i < axes.size(); ++i) axes[i] = static_cast<int64_t>(i);
+    const Value sum = b.cast(b.reduce(Op::ReduceSum, term(b, w), axes), call.float_type);
+    total = total ? b.add(total, sum) : sum;
+  }
+  return call.context.tensor(total);
+}
+
+AbstractValue l1(BuiltinCall& call) {
+  return sum_weights(call, [](GraphBuilder& b, Value w) { return b.add(Op::Abs, {w}); });
+}
+
+AbstractValue l2(BuiltinCall& call) {
+  const TensorValue squares = sum_weights(call, [](GraphBuilder& b, Value w) { return b.mul(w, w); }).tensor();
+  return call.context.tensor(call.context.builder.mul(squares.value, 0.5));
+}
+
+AbstractValue check(BuiltinCall& call) {
+  if (!call[1].is_string()) call.fail(1, "a string");
+  if (!call.boolean(0)) call.tracer.fail_in_user_text(call[1].string());
+  return {};
+}
+
+AbstractValue unsupported(BuiltinCall& call) { call.tracer.fail_unsupported(call.builtin.name); }
+
+}  // namespace
+
+std::vector<Builtin> entry_builtins() {
+  constexpr bool kImpure = false;
+  return {
+      {"grad", "loss, x", grad, kImpure},
+      {"global_norm", "x", global_norm, kImpure},
+      {"random", "shape", random, kImpure},
+      {"l1", "model", l1, kImpure},
+      {"l2", "model", l2, kImpure},
+      {"check", "condition, message", check},
+      {"conv", "x, w, stride = 1, padding = 0, dilation = 1, groups = 1", unsupported},
+      {"window_max", "x, size, stride = none, padding = 0", unsupported},
+      {"window_sum", "x, size, stride = none, padding = 0", unsupported},
+      {"gather", "x, index, axis = 0", unsupported},
+      {"scatter_add", "shape, index, values", unsupported},
+      {"take_along", "x, index, axis", unsupported},
+  };
+}
+
+}  // namespace nncc
