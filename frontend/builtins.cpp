@@ -24,7 +24,8 @@ std::vector<BuiltinParameter> parse_signature(llvm::StringRef text) {
   while (!text.empty()) {
     const auto [part, rest] = text.split(',');
     const auto [name, value] = part.split('=');
-    out.push_back({name.trim().str(), value.empty(), value.empty() ? AbstractValue() : parse_default(value.trim())});
+    out.push_back(
+        {name.trim().str(), value.empty(), value.empty() ? AbstractValue() : parse_default(value.trim())});
     text = rest;
   }
   return out;

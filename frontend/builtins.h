@@ -43,7 +43,7 @@ struct BuiltinCall {
   std::vector<int64_t> integers(int i) const;  // one int counts as a list
   Shape shape(int i) const;                    // extents of at least 1, or the shape of a type
   int64_t axis(int i, int rank) const;
-  std::vector<int64_t> axes(int i, int rank) const;  // increasing; all of them for `none`
+  std::vector<int64_t> axes(int i, int rank) const;                // increasing; all of them for `none`
   [[noreturn]] void fail(int i, const std::string& wanted) const;  // "`axis` of `sum` is an int …, found …"
 };
 

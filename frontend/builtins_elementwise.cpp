@@ -18,7 +18,8 @@ AbstractValue cast_constant(const AbstractValue& v, DType dtype) {
   if (is_float(dtype)) return v.is_bool() ? (v.boolean() ? 1.0 : 0.0) : v.real();
   if (v.is_bool()) return int64_t{v.boolean()};
   if (v.is_int()) return v;
-  if (!(v.real() > -0x1p63 && v.real() < 0x1p63)) throw OpError("cast of " + v.describe() + " to an integer", 0);
+  if (!(v.real() > -0x1p63 && v.real() < 0x1p63))
+    throw OpError("cast of " + v.describe() + " to an integer", 0);
   return static_cast<int64_t>(v.real());
 }
 

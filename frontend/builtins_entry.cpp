@@ -1,4 +1,5 @@
-// Built-in functions that need the tracer: gradients, randomness, norms over parameters, and what cannot be compiled yet.
+// Built-in functions that need the tracer: gradients, randomness, norms over parameters, and what cannot be
+// compiled yet.
 #include "frontend/tracer.h"
 #include "ir/diagnostic.h"
 
@@ -29,7 +30,8 @@ AbstractValue l1(BuiltinCall& call) {
 }
 
 AbstractValue l2(BuiltinCall& call) {
-  const TensorValue squares = sum_weights(call, [](GraphBuilder& b, Value w) { return b.mul(w, w); }).tensor();
+  const TensorValue squares =
+      sum_weights(call, [](GraphBuilder& b, Value w) { return b.mul(w, w); }).tensor();
   return call.context.tensor(call.context.builder.mul(squares.value, 0.5));
 }
 

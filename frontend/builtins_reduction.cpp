@@ -40,19 +40,22 @@ AbstractValue fold_list(BuiltinCall& call, AbstractValue first, F step) {
 
 AbstractValue sum(BuiltinCall& call) {
   if (call[0].is_list())
-    return fold_list(call, int64_t{0}, [](auto& a, auto& b) { return fold_binary(ast::BinaryOp::Add, a, b); });
+    return fold_list(call, int64_t{0},
+                     [](auto& a, auto& b) { return fold_binary(ast::BinaryOp::Add, a, b); });
   return reduce(call, Op::ReduceSum, countable(call), 1);
 }
 
 AbstractValue prod(BuiltinCall& call) {
   if (call[0].is_list())
-    return fold_list(call, int64_t{1}, [](auto& a, auto& b) { return fold_binary(ast::BinaryOp::Mul, a, b); });
+    return fold_list(call, int64_t{1},
+                     [](auto& a, auto& b) { return fold_binary(ast::BinaryOp::Mul, a, b); });
   return reduce(call, Op::ReduceProd, countable(call), 1);
 }
 
 AbstractValue mean(BuiltinCall& call) {
   const TensorValue x = countable(call);
-  if (!is_float(x.type.dtype)) throw OpError("`mean` takes floats or bools, found " + x.type.str() + "; cast it to f32", 0);
+  if (!is_float(x.type.dtype))
+    throw OpError("`mean` takes floats or bools, found " + x.type.str() + "; cast it to f32", 0);
   double elements = 1;
   for (const int64_t axis : call.axes(1, x.type.rank())) elements *= static_cast<double>(x.type.shape[axis]);
   const TensorValue total = reduce(call, Op::ReduceSum, x, 1).tensor();
@@ -62,16 +65,19 @@ AbstractValue mean(BuiltinCall& call) {
 template <Op reduction, Op elementwise>
 AbstractValue extremum(BuiltinCall& call) {
   if (!call[1].is_nothing()) {
-    if (!call[2].is_nothing()) throw OpError("`" + call.builtin.name + "` of two values is elementwise and has no axis", 2);
+    if (!call[2].is_nothing())
+      throw OpError("`" + call.builtin.name + "` of two values is elementwise and has no axis", 2);
     if (!call[0].is_tensor() && !call[1].is_tensor()) return fold_extremum(elementwise, call[0], call[1]);
     const auto [a, b] = unify(call.context, call[0], call[1], call.builtin.name, call.float_type);
-    if (a.type.dtype == DType::Bool) throw OpError("`" + call.builtin.name + "` does not take bools; use `or` and `and`");
+    if (a.type.dtype == DType::Bool)
+      throw OpError("`" + call.builtin.name + "` does not take bools; use `or` and `and`");
     return call.context.tensor(call.context.builder.add(elementwise, {a.value, b.value}));
   }
   if (call[0].is_list())
     return fold_list(call, {}, [](auto& a, auto& b) { return fold_extremum(elementwise, a, b); });
   const TensorValue x = call.tensor(0);
-  if (x.type.dtype == DType::Bool) throw OpError("`" + call.builtin.name + "` does not take bools; use `any` and `all`", 0);
+  if (x.type.dtype == DType::Bool)
+    throw OpError("`" + call.builtin.name + "` does not take bools; use `any` and `all`", 0);
   return reduce(call, reduction, x, 2);
 }
 

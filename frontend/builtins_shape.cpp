@@ -21,8 +21,8 @@ AbstractValue reshape(BuiltinCall& call) {
     check_shape(known, 1);
     const int64_t rest = num_elements(known);
     if (have % rest != 0)
-      throw OpError("`reshape` of " + x.type.str() + ", which has " + std::to_string(have) + " elements, to " +
-                        shape_text(shape) + ": not a multiple of " + std::to_string(rest),
+      throw OpError("`reshape` of " + x.type.str() + ", which has " + std::to_string(have) +
+                        " elements, to " + shape_text(shape) + ": not a multiple of " + std::to_string(rest),
                     1);
     *std::find(shape.begin(), shape.end(), -1) = have / rest;
   }
@@ -46,7 +46,8 @@ AbstractValue transpose(BuiltinCall& call) {
     std::vector<int64_t> axes = call.integers(1);
     for (int64_t& a : axes) a = normalize_axis(a, rank, 1);
     if (!std::is_permutation(axes.begin(), axes.end(), perm.begin(), perm.end()))
-      throw OpError("`transpose` of " + x.type.str() + " names each of its " + count_text(rank, "axis") + " once", 1);
+      throw OpError(
+          "`transpose` of " + x.type.str() + " names each of its " + count_text(rank, "axis") + " once", 1);
     perm = axes;
   }
   return call.context.tensor(call.context.builder.transpose(x.value, perm));
@@ -69,11 +70,12 @@ std::vector<TensorValue> tensors_of(BuiltinCall& call) {
   for (const AbstractValue& e : list) {
     if (!e.is_tensor() && !e.is_scalar_constant()) call.fail(0, "a list of tensors");
     // Constants take the element type of the tensors; concat rejects the scalar, stack takes it.
-    out.push_back(e.is_tensor() || first == list.end() ? to_tensor(call.context, e, call.float_type)
-                                                       : make_splat(call.context, e, {first->tensor().type.dtype, {}}));
+    out.push_back(e.is_tensor() || first == list.end()
+                      ? to_tensor(call.context, e, call.float_type)
+                      : make_splat(call.context, e, {first->tensor().type.dtype, {}}));
     if (out.back().type.dtype != out.front().type.dtype)
-      throw OpError("`" + call.builtin.name + "` joins " + out.front().type.str() + " with " + out.back().type.str() +
-                        "; cast one of them",
+      throw OpError("`" + call.builtin.name + "` joins " + out.front().type.str() + " with " +
+                        out.back().type.str() + "; cast one of them",
                     0);
   }
   return out;
@@ -89,14 +91,15 @@ Value join(BuiltinCall& call, const std::vector<TensorValue>& parts, int64_t axi
 AbstractValue concat(BuiltinCall& call) {
   const auto parts = tensors_of(call);
   const TensorType& first = parts[0].type;
-  if (first.rank() == 0) throw OpError("`concat` takes tensors with an axis, found the scalar " + first.str(), 0);
+  if (first.rank() == 0)
+    throw OpError("`concat` takes tensors with an axis, found the scalar " + first.str(), 0);
   const int64_t axis = call.axis(1, first.rank());
   for (const TensorValue& t : parts) {
     Shape expected = first.shape;
     if (t.type.rank() == first.rank()) expected[axis] = t.type.shape[axis];
     if (t.type.shape != expected)
-      throw OpError("`concat` along axis " + std::to_string(axis) + " of " + first.str() + " and " + t.type.str() +
-                        ": all other extents are equal",
+      throw OpError("`concat` along axis " + std::to_string(axis) + " of " + first.str() + " and " +
+                        t.type.str() + ": all other extents are equal",
                     0);
   }
   return call.context.tensor(join(call, parts, axis));
@@ -107,7 +110,8 @@ AbstractValue stack(BuiltinCall& call) {
   const TensorType first = parts[0].type;
   const int64_t axis = call.axis(1, first.rank() + 1);
   for (TensorValue& t : parts) {
-    if (t.type != first) throw OpError("`stack` of " + first.str() + " and " + t.type.str() + ": the shapes are equal", 0);
+    if (t.type != first)
+      throw OpError("`stack` of " + first.str() + " and " + t.type.str() + ": the shapes are equal", 0);
     Shape shape = first.shape;
     shape.insert(shape.begin() + axis, 1);
     t = call.context.tensor(call.context.builder.reshape(t.value, shape));
@@ -122,7 +126,9 @@ AbstractValue split(BuiltinCall& call) {
   const int64_t axis = call.axis(2, x.type.rank());
   const int64_t extent = x.type.shape[axis];
   if (n < 1 || extent % n != 0)
-    throw OpError("`split` cannot cut the extent " + std::to_string(extent) + " into " + std::to_string(n) + " equal parts", 1);
+    throw OpError("`split` cannot cut the extent " + std::to_string(extent) + " into " + std::to_string(n) +
+                      " equal parts",
+                  1);
   if (n == 1) return x;
   std::vector<AbstractValue> parts;
   TensorType part = x.type;
@@ -139,7 +145,8 @@ AbstractValue split(BuiltinCall& call) {
 AbstractValue pad(BuiltinCall& call) {
   const TensorValue x = call.tensor(0);
   const std::string wanted = "a list of [before, after] for each axis of " + x.type.str();
-  if (!call[1].is_list() || static_cast<int>(call[1].elements().size()) != x.type.rank()) call.fail(1, wanted);
+  if (!call[1].is_list() || static_cast<int>(call[1].elements().size()) != x.type.rank())
+    call.fail(1, wanted);
   TensorType type = x.type;
   std::vector<int64_t> low;
   for (int axis = 0; axis < x.type.rank(); ++axis) {
@@ -154,12 +161,13 @@ AbstractValue pad(BuiltinCall& call) {
   check_shape(type.shape, 1);
   if (type == x.type) return x;
   const TensorType scalar{x.type.dtype, {}};
-  const TensorValue value = call[2].is_tensor() ? call[2].tensor() : make_splat(call.context, call[2], scalar);
+  const TensorValue value =
+      call[2].is_tensor() ? call[2].tensor() : make_splat(call.context, call[2], scalar);
   if (value.type != scalar) call.fail(2, "a scalar of " + scalar.str());
   const Value operands[] = {x.value, value.value};
   const std::vector<int64_t> interior(x.type.rank(), 0);
-  return call.context.tensor(
-      call.context.builder.add_typed(Op::Pad, operands, type, {{Attr::Low, low}, {Attr::Interior, interior}}));
+  return call.context.tensor(call.context.builder.add_typed(Op::Pad, operands, type,
+                                                            {{Attr::Low, low}, {Attr::Interior, interior}}));
 }
 
 AbstractValue reverse(BuiltinCall& call) {
@@ -189,7 +197,8 @@ AbstractValue fill(BuiltinCall& call) {
     if (value.type.rank() != 0) call.fail(1, "a scalar");
     return call.context.tensor(call.context.builder.broadcast_to(value.value, call.shape(0)));
   }
-  return make_splat(call.context, call[1], made_type(call, call[1].is_bool() ? DType::Bool : call.float_type));
+  return make_splat(call.context, call[1],
+                    made_type(call, call[1].is_bool() ? DType::Bool : call.float_type));
 }
 
 AbstractValue iota(BuiltinCall& call) {
@@ -219,9 +228,7 @@ AbstractValue shape_of(BuiltinCall& call) {
   return AbstractValue::integers(call.tensor(0).type.shape);
 }
 
-AbstractValue rank(BuiltinCall& call) {
-  return static_cast<int64_t>(shape_of(call).elements().size());
-}
+AbstractValue rank(BuiltinCall& call) { return static_cast<int64_t>(shape_of(call).elements().size()); }
 
 AbstractValue len(BuiltinCall& call) {
   if (!call[0].is_list()) call.fail(0, "a list");

@@ -43,30 +43,46 @@ AbstractValue fold_integers(BinaryOp op, int64_t a, int64_t b) {
     case BinaryOp::Mul:
       if (__builtin_mul_overflow(a, b, &r)) overflow("*");
       return r;
-    case BinaryOp::Div: return floor_divide(a, b);
+    case BinaryOp::Div:
+      return floor_divide(a, b);
     case BinaryOp::Pow:
       if (b < 0) return std::pow(static_cast<double>(a), static_cast<double>(b));
       return power(a, b);
-    case BinaryOp::Lt: return a < b;
-    case BinaryOp::Le: return a <= b;
-    case BinaryOp::Gt: return a > b;
-    case BinaryOp::Ge: return a >= b;
-    default: NNCC_UNREACHABLE("not arithmetic");
+    case BinaryOp::Lt:
+      return a < b;
+    case BinaryOp::Le:
+      return a <= b;
+    case BinaryOp::Gt:
+      return a > b;
+    case BinaryOp::Ge:
+      return a >= b;
+    default:
+      NNCC_UNREACHABLE("not arithmetic");
   }
 }
 
 AbstractValue fold_floats(BinaryOp op, double a, double b) {
   switch (op) {
-    case BinaryOp::Add: return a + b;
-    case BinaryOp::Sub: return a - b;
-    case BinaryOp::Mul: return a * b;
-    case BinaryOp::Div: return a / b;
-    case BinaryOp::Pow: return std::pow(a, b);
-    case BinaryOp::Lt: return a < b;
-    case BinaryOp::Le: return a <= b;
-    case BinaryOp::Gt: return a > b;
-    case BinaryOp::Ge: return a >= b;
-    default: NNCC_UNREACHABLE("not arithmetic");
+    case BinaryOp::Add:
+      return a + b;
+    case BinaryOp::Sub:
+      return a - b;
+    case BinaryOp::Mul:
+      return a * b;
+    case BinaryOp::Div:
+      return a / b;
+    case BinaryOp::Pow:
+      return std::pow(a, b);
+    case BinaryOp::Lt:
+      return a < b;
+    case BinaryOp::Le:
+      return a <= b;
+    case BinaryOp::Gt:
+      return a > b;
+    case BinaryOp::Ge:
+      return a >= b;
+    default:
+      NNCC_UNREACHABLE("not arithmetic");
   }
 }
 
@@ -96,7 +112,8 @@ AbstractValue fold_binary(BinaryOp op, const AbstractValue& a, const AbstractVal
   if (op == BinaryOp::Add && a.is_string() && b.is_string()) return a.string() + b.string();
   if (op == BinaryOp::Mul && a.is_list() && b.is_int()) return repeat(a, b.integer());
   if (op == BinaryOp::Mul && a.is_int() && b.is_list()) return repeat(b, a.integer());
-  throw OpError("`" + std::string(ast::spelling(op)) + "` does not take " + a.describe() + " and " + b.describe());
+  throw OpError("`" + std::string(ast::spelling(op)) + "` does not take " + a.describe() + " and " +
+                b.describe());
 }
 
 AbstractValue fold_unary(ast::UnaryOp op, const AbstractValue& v) {
@@ -113,7 +130,8 @@ AbstractValue fold_unary(ast::UnaryOp op, const AbstractValue& v) {
 }
 
 AbstractValue fold_function(Op op, const AbstractValue& v) {
-  if (!v.is_number()) throw OpError("`" + std::string(op_info(op).name) + "` takes a number, found " + v.describe(), 0);
+  if (!v.is_number())
+    throw OpError("`" + std::string(op_info(op).name) + "` takes a number, found " + v.describe(), 0);
   const double x = v.real();
   switch (op) {
     case Op::Abs:
@@ -131,21 +149,36 @@ AbstractValue fold_function(Op op, const AbstractValue& v) {
     case Op::Round:
       if (v.is_int()) return v;
       return std::nearbyint(x);
-    case Op::StopGradient: return v;
-    case Op::Exp: return std::exp(x);
-    case Op::Log: return std::log(x);
-    case Op::Log1p: return std::log1p(x);
-    case Op::Expm1: return std::expm1(x);
-    case Op::Sqrt: return std::sqrt(x);
-    case Op::Rsqrt: return 1 / std::sqrt(x);
-    case Op::Sin: return std::sin(x);
-    case Op::Cos: return std::cos(x);
-    case Op::Tanh: return std::tanh(x);
-    case Op::Sigmoid: return x >= 0 ? 1 / (1 + std::exp(-x)) : std::exp(x) / (1 + std::exp(x));
-    case Op::Erf: return std::erf(x);
-    case Op::IsNan: return std::isnan(x);
-    case Op::IsFinite: return std::isfinite(x);
-    default: NNCC_UNREACHABLE("no function of a constant");
+    case Op::StopGradient:
+      return v;
+    case Op::Exp:
+      return std::exp(x);
+    case Op::Log:
+      return std::log(x);
+    case Op::Log1p:
+      return std::log1p(x);
+    case Op::Expm1:
+      return std::expm1(x);
+    case Op::Sqrt:
+      return std::sqrt(x);
+    case Op::Rsqrt:
+      return 1 / std::sqrt(x);
+    case Op::Sin:
+      return std::sin(x);
+    case Op::Cos:
+      return std::cos(x);
+    case Op::Tanh:
+      return std::tanh(x);
+    case Op::Sigmoid:
+      return x >= 0 ? 1 / (1 + std::exp(-x)) : std::exp(x) / (1 + std::exp(x));
+    case Op::Erf:
+      return std::erf(x);
+    case Op::IsNan:
+      return std::isnan(x);
+    case Op::IsFinite:
+      return std::isfinite(x);
+    default:
+      NNCC_UNREACHABLE("no function of a constant");
   }
 }
 
@@ -161,7 +194,8 @@ AbstractValue fold_extremum(Op op, const AbstractValue& a, const AbstractValue& 
 }
 
 bool is_lossy_division(const AbstractValue& a, const AbstractValue& b) {
-  return a.is_int() && b.is_int() && a.integer() != 0 && b.integer() != 0 && floor_divide(a.integer(), b.integer()) == 0;
+  return a.is_int() && b.is_int() && a.integer() != 0 && b.integer() != 0 &&
+         floor_divide(a.integer(), b.integer()) == 0;
 }
 
 }  // namespace nncc

@@ -10,7 +10,8 @@ namespace nncc {
 // Both operands are constants; `and` and `or` have been decided before. Throws OpError.
 AbstractValue fold_binary(ast::BinaryOp, const AbstractValue& a, const AbstractValue& b);
 AbstractValue fold_unary(ast::UnaryOp, const AbstractValue&);
-// An elementwise function on numbers: ints stay ints where the result is one (`abs`, `sign`, `floor`). Throws OpError.
+// An elementwise function on numbers: ints stay ints where the result is one (`abs`, `sign`, `floor`). Throws
+// OpError.
 AbstractValue fold_function(Op, const AbstractValue&);
 // `min` or `max` of two numbers; NaN wins.
 AbstractValue fold_extremum(Op, const AbstractValue& a, const AbstractValue& b);

@@ -12,12 +12,13 @@
 
 namespace nncc {
 
-// A segment of the paths of parameters: one call. It takes its name from its parent when the first parameter below it is
-// made, so calls without parameters leave no trace.
+// A segment of the paths of parameters: one call. It takes its name from its parent when the first parameter
+// below it is made, so calls without parameters leave no trace.
 class PathScope {
  public:
   // The scope of a model or train.
-  PathScope(std::string path, bool allows_parameters) : allows_parameters(allows_parameters), path_(std::move(path)) {}
+  PathScope(std::string path, bool allows_parameters)
+      : allows_parameters(allows_parameters), path_(std::move(path)) {}
   PathScope(PathScope* parent, std::string wanted)
       : allows_parameters(parent->allows_parameters), parent_(parent), wanted_(std::move(wanted)) {}
   const bool allows_parameters;  // below a train there are states alone

@@ -9,8 +9,9 @@ Value GraphContext::variable(const Variable& v) {
   const auto [it, is_new] = variables_.try_emplace(v.name);
   if (is_new) {
     it->second = builder.variable(v.name, v.type);
-    const size_t dot = v.name.find_last_of("./");
-    builder.named(it->second, dot == std::string::npos ? v.name : v.name.substr(dot + 1));
+    // "fit.adam.m/mlp.dense.weight" is `m`, "mlp.dense.weight" is `weight`.
+    const std::string path = v.name.substr(0, v.name.find('/'));
+    builder.named(it->second, path.substr(path.rfind('.') + 1));
   }
   return it->second;
 }

@@ -9,7 +9,8 @@
 namespace nncc {
 
 struct OpError {
-  explicit OpError(std::string message, int argument = -1) : message(std::move(message)), argument(argument) {}
+  explicit OpError(std::string message, int argument = -1)
+      : message(std::move(message)), argument(argument) {}
   OpError& note(SourceRange range, std::string text) {
     notes.emplace_back(range, std::move(text));
     return *this;

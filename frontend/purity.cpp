@@ -17,7 +17,8 @@ class Walker {
   bool impure = false;
 
   void visit(const ast::Block& block) {
-    for (const auto& s : block.statements) std::visit([this](const auto& node) { visit_node(node); }, s->node);
+    for (const auto& s : block.statements)
+      std::visit([this](const auto& node) { visit_node(node); }, s->node);
   }
 
   void visit(const ast::ExprPtr& e) {

@@ -11,8 +11,8 @@ namespace nncc {
 class PurityAnalysis {
  public:
   explicit PurityAnalysis(const SymbolTable& symbols) : symbols_(symbols) {}
-  // No parameter, state, randomness, gradient, hyper or `step` in its body or in what it calls by name. Functions that come in as
-  // arguments are asked for separately.
+  // No parameter, state, randomness, gradient, hyper or `step` in its body or in what it calls by name.
+  // Functions that come in as arguments are asked for separately.
   bool is_pure(const Symbol&);
 
  private:

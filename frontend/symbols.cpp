@@ -6,12 +6,18 @@ namespace nncc {
 
 std::string_view symbol_kind_name(SymbolKind kind) {
   switch (kind) {
-    case SymbolKind::Const: return "const";
-    case SymbolKind::Hyper: return "hyper";
-    case SymbolKind::Fn: return "fn";
-    case SymbolKind::Model: return "model";
-    case SymbolKind::Train: return "train";
-    case SymbolKind::Optimizer: return "optimizer";
+    case SymbolKind::Const:
+      return "const";
+    case SymbolKind::Hyper:
+      return "hyper";
+    case SymbolKind::Fn:
+      return "fn";
+    case SymbolKind::Model:
+      return "model";
+    case SymbolKind::Train:
+      return "train";
+    case SymbolKind::Optimizer:
+      return "optimizer";
   }
   NNCC_UNREACHABLE("unknown kind of symbol");
 }
@@ -20,10 +26,14 @@ namespace {
 
 SymbolKind function_kind(ast::FunctionKind kind) {
   switch (kind) {
-    case ast::FunctionKind::Fn: return SymbolKind::Fn;
-    case ast::FunctionKind::Model: return SymbolKind::Model;
-    case ast::FunctionKind::Train: return SymbolKind::Train;
-    case ast::FunctionKind::Optimizer: return SymbolKind::Optimizer;
+    case ast::FunctionKind::Fn:
+      return SymbolKind::Fn;
+    case ast::FunctionKind::Model:
+      return SymbolKind::Model;
+    case ast::FunctionKind::Train:
+      return SymbolKind::Train;
+    case ast::FunctionKind::Optimizer:
+      return SymbolKind::Optimizer;
   }
   NNCC_UNREACHABLE("unknown kind of function");
 }
@@ -76,7 +86,8 @@ void SymbolTable::add_items(const ast::File& file, Diagnostics& diags) {
 void SymbolTable::compute_visibility(const ast::Program& program) {
   namespace fs = std::filesystem;
   std::map<fs::path, const ast::File*> by_path;
-  for (const auto& file : program.files) by_path[fs::path(file->source->path).lexically_normal()] = file.get();
+  for (const auto& file : program.files)
+    by_path[fs::path(file->source->path).lexically_normal()] = file.get();
   std::map<const ast::File*, std::vector<const ast::File*>> direct;
   for (const auto& file : program.files)
     for (const ast::Item& item : file->items)

@@ -26,8 +26,8 @@ struct Symbol {
   SourceRange name_range() const;
 };
 
-// A file sees its own names, those of the files it imports (and what these import), and the library's, which its own may replace.
-// The library sees itself alone.
+// A file sees its own names, those of the files it imports (and what these import), and the library's, which
+// its own may replace. The library sees itself alone.
 class SymbolTable {
  public:
   // Reports names that are there twice.

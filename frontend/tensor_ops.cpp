@@ -19,7 +19,8 @@ void check_fits(int64_t v, DType dtype) {
   if (bits == 64) return;
   const int64_t low = dtype == DType::U8 ? 0 : -(int64_t{1} << (bits - 1));
   const int64_t high = dtype == DType::U8 ? 255 : (int64_t{1} << (bits - 1)) - 1;
-  if (v < low || v > high) throw OpError("the int " + std::to_string(v) + " does not fit " + std::string(dtype_name(dtype)));
+  if (v < low || v > high)
+    throw OpError("the int " + std::to_string(v) + " does not fit " + std::string(dtype_name(dtype)));
 }
 
 // Where a tensor was made, as a second place.
@@ -34,8 +35,10 @@ void note_origin(OpError& error, GraphContext& context, const TensorValue& t) {
 void widen_integers(GraphContext& context, TensorValue& a, TensorValue& b) {
   const auto narrow = [](DType d) { return d == DType::I32; };
   const auto wide = [](DType d) { return d == DType::I64; };
-  if (narrow(a.type.dtype) && wide(b.type.dtype)) a = context.tensor(context.builder.cast(a.value, DType::I64));
-  if (wide(a.type.dtype) && narrow(b.type.dtype)) b = context.tensor(context.builder.cast(b.value, DType::I64));
+  if (narrow(a.type.dtype) && wide(b.type.dtype))
+    a = context.tensor(context.builder.cast(a.value, DType::I64));
+  if (wide(a.type.dtype) && narrow(b.type.dtype))
+    b = context.tensor(context.builder.cast(b.value, DType::I64));
 }
 
 void require_same_dtype(GraphContext& context, TensorValue& a, TensorValue& b, std::string_view what) {
@@ -49,20 +52,34 @@ void require_same_dtype(GraphContext& context, TensorValue& a, TensorValue& b, s
 
 Op binary_op(BinaryOp op) {
   switch (op) {
-    case BinaryOp::Add: return Op::Add;
-    case BinaryOp::Sub: return Op::Sub;
-    case BinaryOp::Mul: return Op::Mul;
-    case BinaryOp::Div: return Op::Div;
-    case BinaryOp::Pow: return Op::Pow;
-    case BinaryOp::Eq: return Op::Eq;
-    case BinaryOp::Ne: return Op::Ne;
-    case BinaryOp::Lt: return Op::Lt;
-    case BinaryOp::Le: return Op::Le;
-    case BinaryOp::Gt: return Op::Gt;
-    case BinaryOp::Ge: return Op::Ge;
-    case BinaryOp::And: return Op::And;
-    case BinaryOp::Or: return Op::Or;
-    case BinaryOp::MatMul: return Op::MatMul;
+    case BinaryOp::Add:
+      return Op::Add;
+    case BinaryOp::Sub:
+      return Op::Sub;
+    case BinaryOp::Mul:
+      return Op::Mul;
+    case BinaryOp::Div:
+      return Op::Div;
+    case BinaryOp::Pow:
+      return Op::Pow;
+    case BinaryOp::Eq:
+      return Op::Eq;
+    case BinaryOp::Ne:
+      return Op::Ne;
+    case BinaryOp::Lt:
+      return Op::Lt;
+    case BinaryOp::Le:
+      return Op::Le;
+    case BinaryOp::Gt:
+      return Op::Gt;
+    case BinaryOp::Ge:
+      return Op::Ge;
+    case BinaryOp::And:
+      return Op::And;
+    case BinaryOp::Or:
+      return Op::Or;
+    case BinaryOp::MatMul:
+      return Op::MatMul;
   }
   NNCC_UNREACHABLE("unknown operator");
 }
@@ -88,14 +105,16 @@ Value multiply_out(GraphBuilder& b, Value x, int64_t exponent) {
 }
 
 // x ** c for a constant c: small whole exponents become products.
-std::optional<Value> constant_power(GraphContext& context, const TensorValue& x, const AbstractValue& exponent) {
+std::optional<Value> constant_power(GraphContext& context, const TensorValue& x,
+                                    const AbstractValue& exponent) {
   constexpr int64_t kLargestFloatExponent = 8;
   constexpr int64_t kLargestIntegerExponent = 64;
   GraphBuilder& b = context.builder;
   const double c = exponent.real();
   const bool whole = c == std::floor(c) && std::abs(c) <= kLargestIntegerExponent;
   if (is_integer(x.type.dtype)) {
-    if (!whole || c < 0) throw OpError("`**` on " + x.type.str() + " takes an int from 0 to 64; cast the base to f32");
+    if (!whole || c < 0)
+      throw OpError("`**` on " + x.type.str() + " takes an int from 0 to 64; cast the base to f32");
   } else if (c == 0.5) {
     return b.add(Op::Sqrt, {x.value});
   } else if (c == -0.5) {
@@ -115,7 +134,8 @@ TensorValue make_splat(GraphContext& context, const AbstractValue& c, const Tens
   if (c.is_bool() != (type.dtype == DType::Bool))
     throw OpError("found " + c.describe() + " where " + std::string(dtype_name(type.dtype)) + " is expected");
   if (c.is_float() && !is_float(type.dtype))
-    throw OpError(c.describe() + " meets a tensor of " + std::string(dtype_name(type.dtype)) + "; cast the tensor to f32");
+    throw OpError(c.describe() + " meets a tensor of " + std::string(dtype_name(type.dtype)) +
+                  "; cast the tensor to f32");
   if (c.is_int() && is_integer(type.dtype)) {
     check_fits(c.integer(), type.dtype);
     return context.tensor(context.builder.constant(Literal::splat_int(type, c.integer())));
@@ -130,8 +150,8 @@ TensorValue to_tensor(GraphContext& context, const AbstractValue& v, DType float
   return make_splat(context, v, {dtype, {}});
 }
 
-std::pair<TensorValue, TensorValue> unify(GraphContext& context, const AbstractValue& a, const AbstractValue& b,
-                                          std::string_view what, DType float_type) {
+std::pair<TensorValue, TensorValue> unify(GraphContext& context, const AbstractValue& a,
+                                          const AbstractValue& b, std::string_view what, DType float_type) {
   if (!a.is_tensor() && !b.is_tensor()) {
     // Two constants take the wider kind.
     TensorValue x = to_tensor(context, a, float_type), y = to_tensor(context, b, float_type);
@@ -150,7 +170,8 @@ std::pair<TensorValue, TensorValue> unify(GraphContext& context, const AbstractV
     for (int i = 1; i <= std::min(x.type.rank(), y.type.rank()); ++i) {
       const int64_t m = x.type.shape[x.type.rank() - i], n = y.type.shape[y.type.rank() - i];
       if (m == n || m == 1 || n == 1) continue;
-      text += ": extents " + std::to_string(m) + " and " + std::to_string(n) + " of axis -" + std::to_string(i);
+      text +=
+          ": extents " + std::to_string(m) + " and " + std::to_string(n) + " of axis -" + std::to_string(i);
       break;
     }
     OpError error(text);
@@ -160,7 +181,8 @@ std::pair<TensorValue, TensorValue> unify(GraphContext& context, const AbstractV
   }
   check_shape(*shape);
   GraphBuilder& builder = context.builder;
-  return {context.tensor(builder.broadcast_to(x.value, *shape)), context.tensor(builder.broadcast_to(y.value, *shape))};
+  return {context.tensor(builder.broadcast_to(x.value, *shape)),
+          context.tensor(builder.broadcast_to(y.value, *shape))};
 }
 
 TensorValue tensor_binary(GraphContext& context, BinaryOp op, const AbstractValue& a, const AbstractValue& b,
@@ -200,15 +222,16 @@ TensorValue tensor_matmul(GraphContext& context, const TensorValue& a, const Ten
   require_same_dtype(context, left, right, "@");
   if (!is_float(left.type.dtype)) throw OpError("`@` takes floats, found " + left.type.str());
   for (const TensorValue* t : {&left, &right})
-    if (t->type.rank() == 0) throw OpError("`@` takes tensors with an axis, found the scalar " + t->type.str());
+    if (t->type.rank() == 0)
+      throw OpError("`@` takes tensors with an axis, found the scalar " + t->type.str());
   Shape x = left.type.shape, y = right.type.shape;
   const bool left_vector = x.size() == 1, right_vector = y.size() == 1;
   if (left_vector) x.insert(x.begin(), 1);
   if (right_vector) y.push_back(1);
   const int64_t m = x[x.size() - 2], k = x.back(), n = y.back();
   if (k != y[y.size() - 2]) {
-    OpError error("`@` cannot multiply " + left.type.str() + " by " + right.type.str() + ": the inner extents are " +
-                  std::to_string(k) + " and " + std::to_string(y[y.size() - 2]));
+    OpError error("`@` cannot multiply " + left.type.str() + " by " + right.type.str() +
+                  ": the inner extents are " + std::to_string(k) + " and " + std::to_string(y[y.size() - 2]));
     note_origin(error, context, a);
     note_origin(error, context, b);
     throw error;
@@ -216,7 +239,8 @@ TensorValue tensor_matmul(GraphContext& context, const TensorValue& a, const Ten
   const Shape x_lead(x.begin(), x.end() - 2), y_lead(y.begin(), y.end() - 2);
   const auto lead = broadcast_shapes(x_lead, y_lead);
   if (!lead)
-    throw OpError("`@` cannot broadcast the leading extents of " + left.type.str() + " with those of " + right.type.str());
+    throw OpError("`@` cannot broadcast the leading extents of " + left.type.str() + " with those of " +
+                  right.type.str());
 
   Value product;
   if (num_elements(y_lead) == 1) {  // one right-hand matrix: all rows of the left in one product
@@ -247,14 +271,16 @@ RangeElements range_elements(const IndexPart& part, int64_t extent) {
   const int64_t low = step > 0 ? 0 : -1, high = step > 0 ? extent : extent - 1;
   const auto check = [&](int64_t i, int64_t written) {
     if (i < 0 || i > extent)
-      throw OpError("the range ends at " + std::to_string(written) + ", beyond the extent " + std::to_string(extent));
+      throw OpError("the range ends at " + std::to_string(written) + ", beyond the extent " +
+                    std::to_string(extent));
     return i;
   };
   int64_t start = step > 0 ? low : high, stop = step > 0 ? high : low;
   if (part.start) start = check(resolve(*part.start), *part.start);
   if (part.stop) stop = check(resolve(*part.stop), *part.stop);
   if (step < 0 && start == extent)
-    throw OpError("the range starts at " + std::to_string(start) + ", beyond the extent " + std::to_string(extent));
+    throw OpError("the range starts at " + std::to_string(start) + ", beyond the extent " +
+                  std::to_string(extent));
   const int64_t distance = step > 0 ? stop - start : start - stop;
   const int64_t stride = std::abs(step);
   const int64_t count = distance > 0 ? (distance - 1) / stride + 1 : 0;
@@ -270,7 +296,8 @@ TensorValue tensor_index(GraphContext& context, const TensorValue& v, const std:
   if (ellipses > 1) throw OpError("one `..` at most in an index");
   const int given = static_cast<int>(parts.size()) - ellipses;
   if (given > rank)
-    throw OpError(std::to_string(given) + " indices for " + v.type.str() + ", which has " + count_text(rank, "axis") );
+    throw OpError(std::to_string(given) + " indices for " + v.type.str() + ", which has " +
+                  count_text(rank, "axis"));
 
   std::vector<int64_t> starts(rank, 0), strides(rank, 1), reversed;
   Shape taken = v.type.shape, result;
@@ -289,7 +316,8 @@ TensorValue tensor_index(GraphContext& context, const TensorValue& v, const std:
     if (part.kind == IndexPart::Kind::Int) {
       const int64_t index = part.index < 0 ? part.index + extent : part.index;
       if (index < 0 || index >= extent)
-        throw located(OpError("the index " + std::to_string(part.index) + " is beyond the extent " + std::to_string(extent)));
+        throw located(OpError("the index " + std::to_string(part.index) + " is beyond the extent " +
+                              std::to_string(extent)));
       starts[axis] = index;
       taken[axis] = 1;
     } else {
@@ -312,7 +340,8 @@ TensorValue tensor_index(GraphContext& context, const TensorValue& v, const std:
 
   Value out = v.value;
   if (taken != v.type.shape)
-    out = builder.add_typed(Op::Slice, {&out, 1}, {v.type.dtype, taken}, {{Attr::Starts, starts}, {Attr::Strides, strides}});
+    out = builder.add_typed(Op::Slice, {&out, 1}, {v.type.dtype, taken},
+                            {{Attr::Starts, starts}, {Attr::Strides, strides}});
   if (!reversed.empty()) out = builder.add(Op::Reverse, {out}, {{Attr::Axes, reversed}});
   return context.tensor(builder.reshape(out, result));
 }
@@ -320,7 +349,8 @@ TensorValue tensor_index(GraphContext& context, const TensorValue& v, const std:
 int64_t normalize_axis(int64_t axis, int rank, int argument) {
   const int64_t result = axis < 0 ? axis + rank : axis;
   if (result < 0 || result >= rank)
-    throw OpError("there is no axis " + std::to_string(axis) + " in a tensor of rank " + std::to_string(rank), argument);
+    throw OpError("there is no axis " + std::to_string(axis) + " in a tensor of rank " + std::to_string(rank),
+                  argument);
   return result;
 }
 
@@ -328,7 +358,9 @@ void check_shape(const Shape& shape, int argument) {
   constexpr int64_t kMostElements = int64_t{1} << 40;
   int64_t elements = 1;
   for (const int64_t extent : shape) {
-    if (extent < 1) throw OpError("the extent " + std::to_string(extent) + " in " + shape_text(shape) + " is below 1", argument);
+    if (extent < 1)
+      throw OpError("the extent " + std::to_string(extent) + " in " + shape_text(shape) + " is below 1",
+                    argument);
     if (__builtin_mul_overflow(elements, extent, &elements) || elements > kMostElements)
       throw OpError("a tensor of shape " + shape_text(shape) + " is too large", argument);
   }

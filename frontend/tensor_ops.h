@@ -1,4 +1,5 @@
-// What operators mean on tensors and constants: element types, broadcasting, products, indexing. Throws OpError.
+// What operators mean on tensors and constants: element types, broadcasting, products, indexing. Throws
+// OpError.
 #pragma once
 #include <optional>
 #include <utility>
@@ -13,12 +14,14 @@ namespace nncc {
 TensorValue make_splat(GraphContext&, const AbstractValue& constant, const TensorType& type);
 // A tensor as it is; a number or bool as a scalar of `float_type`, i32 or bool.
 TensorValue to_tensor(GraphContext&, const AbstractValue&, DType float_type);
-// Both with one element type and one shape, constants turned into the other's element type. `what` is named in messages.
-std::pair<TensorValue, TensorValue> unify(GraphContext&, const AbstractValue& a, const AbstractValue& b, std::string_view what,
-                                          DType float_type);
+// Both with one element type and one shape, constants turned into the other's element type. `what` is named
+// in messages.
+std::pair<TensorValue, TensorValue> unify(GraphContext&, const AbstractValue& a, const AbstractValue& b,
+                                          std::string_view what, DType float_type);
 
 // At least one operand is a tensor.
-TensorValue tensor_binary(GraphContext&, ast::BinaryOp, const AbstractValue& a, const AbstractValue& b, DType float_type);
+TensorValue tensor_binary(GraphContext&, ast::BinaryOp, const AbstractValue& a, const AbstractValue& b,
+                          DType float_type);
 TensorValue tensor_unary(GraphContext&, ast::UnaryOp, const TensorValue&);
 // An elementwise op with one operand; checks the element type.
 TensorValue tensor_function(GraphContext&, Op, const TensorValue&);

@@ -1,17 +1,24 @@
-// The program as a whole: constants and their overrides, hypers, messages, and the order in which entries are traced.
+// The program as a whole: constants and their overrides, hypers, messages, and the order in which entries are
+// traced.
 #include "frontend/trace_constants.h"
 #include "frontend/tracer.h"
 #include "ir/verify.h"
 
 namespace nncc {
 
-std::unique_ptr<Module> trace_program(const ast::Program& program, const TraceOptions& options, Diagnostics& diags) {
+std::unique_ptr<Module> trace_program(const ast::Program& program, const TraceOptions& options,
+                                      Diagnostics& diags) {
   return Tracer(program, options, diags).run();
 }
 
 Tracer::Tracer(const ast::Program& program, const TraceOptions& options, Diagnostics& diags)
-    : program_(program), options_(options), diags_(diags), symbols_(program, diags), purity_(symbols_),
-      module_(std::make_unique<Module>()), float_type_(options.float_type) {}
+    : program_(program),
+      options_(options),
+      diags_(diags),
+      symbols_(program, diags),
+      purity_(symbols_),
+      module_(std::make_unique<Module>()),
+      float_type_(options.float_type) {}
 
 std::unique_ptr<Module> Tracer::run() {
   const auto models = symbols_.user_symbols(SymbolKind::Model);
@@ -94,7 +101,8 @@ void Tracer::fail_in_user_text(const std::string& message) {
 void Tracer::fail_unsupported(const std::string& primitive) {
   std::string callee = primitive;
   user_text(callee);
-  fail_in_user_text("`" + callee + "` is not supported yet" + (callee == primitive ? "" : ": it needs `" + primitive + "`"));
+  fail_in_user_text("`" + callee + "` is not supported yet" +
+                    (callee == primitive ? "" : ": it needs `" + primitive + "`"));
 }
 
 void Tracer::check_overrides() {
@@ -142,7 +150,8 @@ AbstractValue Tracer::constant_value(const Symbol& symbol) {
     Restore<GraphContext*> no_graph(context_, nullptr);
     const ast::Expr& written = *std::get<ast::Const>(symbol.item->node).value;
     value = eval_single(written);
-    if (!value.is_constant()) fail(written.range, "the const `" + symbol.name + "` is not known at compile time");
+    if (!value.is_constant())
+      fail(written.range, "the const `" + symbol.name + "` is not known at compile time");
     if (!symbol.is_library())
       if (auto set = override_of(symbol, value)) value = *set;
   } catch (Abort) {
@@ -157,7 +166,9 @@ std::optional<AbstractValue> Tracer::override_of(const Symbol& symbol, const Abs
   const auto it = options_.constants.find(symbol.name);
   if (it == options_.constants.end()) return std::nullopt;
   if (auto value = parse_constant(it->second, written)) return value;
-  diags_.error("--set " + symbol.name + "=" + it->second + ": `" + symbol.name + "` takes " + kind_of_constant(written))
+  diags_
+      .error("--set " + symbol.name + "=" + it->second + ": `" + symbol.name + "` takes " +
+             kind_of_constant(written))
       .note(symbol.name_range(), "the const is " + written.describe());
   throw Abort{};
 }
@@ -184,7 +195,8 @@ void Tracer::declare_hypers() {
       const AbstractValue value = eval_single(*hyper.value);
       if (!value.is_scalar_constant() || value.is_bool() != (type.dtype == DType::Bool) ||
           (value.is_float() && !is_float(type.dtype)))
-        fail(hyper.value->range, "the hyper `" + s->name + "` is " + type.str() + ", found " + value.describe());
+        fail(hyper.value->range,
+             "the hyper `" + s->name + "` is " + type.str() + ", found " + value.describe());
       Variable& v = add_variable(s->name, type, VariableKind::Hyper);
       v.initial = value.is_int() ? Literal::splat_int(type, value.integer())
                                  : Literal::splat(type, value.is_bool() ? value.boolean() : value.real());

@@ -7,22 +7,27 @@ namespace nncc {
 
 FunctionValue Tracer::resolve_callee(const ast::Name& name) {
   // A local that is not a function does not hide one: `accuracy = accuracy(p, label)`.
-  if (const auto it = frame_->names.find(name.text); it != frame_->names.end() && it->second.value.is_function())
+  if (const auto it = frame_->names.find(name.text);
+      it != frame_->names.end() && it->second.value.is_function())
     return it->second.value.function();
   if (const Symbol* s = symbols_.find(frame_->file(), name.text)) {
     switch (s->kind) {
       case SymbolKind::Fn:
-      case SymbolKind::Model: return {s, nullptr};
+      case SymbolKind::Model:
+        return {s, nullptr};
       case SymbolKind::Const:
         if (const AbstractValue v = constant_value(*s); v.is_function()) return v.function();
         break;
-      case SymbolKind::Train: fail(name.range, "`" + name.text + "` is a train; the host calls it, a program does not");
+      case SymbolKind::Train:
+        fail(name.range, "`" + name.text + "` is a train; the host calls it, a program does not");
       case SymbolKind::Optimizer:
         fail(name.range, "`" + name.text + "` is an optimizer; it stands after `with` in a `minimize`");
-      case SymbolKind::Hyper: break;
+      case SymbolKind::Hyper:
+        break;
     }
     if (const Builtin* b = find_builtin(name.text)) return {nullptr, b};
-    fail(name.range, "`" + name.text + "` is a " + std::string(symbol_kind_name(s->kind)) + ", not a function");
+    fail(name.range,
+         "`" + name.text + "` is a " + std::string(symbol_kind_name(s->kind)) + ", not a function");
   }
   if (const Builtin* b = find_builtin(name.text)) return {nullptr, b};
   if (const auto it = frame_->names.find(name.text); it != frame_->names.end()) {
@@ -54,9 +59,11 @@ std::vector<CallArgument> Tracer::eval_arguments(const ast::Call& call, std::str
         fail(argument.range, "`name` is a string, found " + argument.value.describe());
       for (const char c : argument.value.string())
         if (!isalnum(static_cast<unsigned char>(c)) && c != '_')
-          fail(argument.range, "`name` becomes part of a path: letters, digits and `_`, found " + argument.value.describe());
+          fail(argument.range,
+               "`name` becomes part of a path: letters, digits and `_`, found " + argument.value.describe());
       if (callee.symbol && callee.symbol->kind == SymbolKind::Model)
-        fail(argument.range, "the parameters of the model `" + callee.name() + "` keep their paths in every call");
+        fail(argument.range,
+             "the parameters of the model `" + callee.name() + "` keep their paths in every call");
       scope_name = argument.value.string();
       continue;
     }
@@ -69,34 +76,39 @@ AbstractValue Tracer::eval_call(const ast::Expr& e, const ast::Call& n) {
   if (!context_) {
     // Constants are evaluated before there is a graph.
     const FunctionValue callee = resolve_callee(n.callee);
-    if (!callee.builtin) fail(e.range, "a const takes built-in functions of constants alone, found `" + n.callee.text + "`");
+    if (!callee.builtin)
+      fail(e.range, "a const takes built-in functions of constants alone, found `" + n.callee.text + "`");
   }
   const FunctionValue callee = resolve_callee(n.callee);
   std::string scope_name = callee.name();
   auto arguments = eval_arguments(n, scope_name, callee);
   if (frame_->initializer_shape) {
     // In a declaration `zeros()` means zeros of the declared shape.
-    const bool takes_shape = callee.builtin ? callee.builtin->parameters.front().name == "shape"
-                                            : !callee.symbol->function().parameters.empty() &&
-                                                  callee.symbol->function().parameters.front().name.text == "shape";
+    const bool takes_shape = callee.builtin
+                                 ? callee.builtin->parameters.front().name == "shape"
+                                 : !callee.symbol->function().parameters.empty() &&
+                                       callee.symbol->function().parameters.front().name.text == "shape";
     const bool has_shape = std::any_of(arguments.begin(), arguments.end(), [](const CallArgument& a) {
       return a.name ? a.name->text == "shape" : a.value.is_list() || a.value.is_type();
     });
     if (takes_shape && !has_shape)
-      arguments.insert(arguments.begin(), {std::nullopt, AbstractValue::integers(*frame_->initializer_shape), e.range});
+      arguments.insert(arguments.begin(),
+                       {std::nullopt, AbstractValue::integers(*frame_->initializer_shape), e.range});
   }
   return call(callee, std::move(arguments), e.range, scope_name);
 }
 
-AbstractValue Tracer::call(const FunctionValue& callee, std::vector<CallArgument> arguments, SourceRange range,
-                           const std::string& scope_name) {
+AbstractValue Tracer::call(const FunctionValue& callee, std::vector<CallArgument> arguments,
+                           SourceRange range, const std::string& scope_name) {
   if (callee.builtin) return call_builtin(*callee.builtin, std::move(arguments), range);
   return call_symbol(*callee.symbol, std::move(arguments), range, scope_name);
 }
 
-std::vector<int> Tracer::match_arguments(const std::string& callee, const std::vector<std::string>& parameters,
-                                         const std::vector<bool>& required, const std::vector<CallArgument>& arguments,
-                                         SourceRange call, SourceRange declared) {
+std::vector<int> Tracer::match_arguments(const std::string& callee,
+                                         const std::vector<std::string>& parameters,
+                                         const std::vector<bool>& required,
+                                         const std::vector<CallArgument>& arguments, SourceRange call,
+                                         SourceRange declared) {
   const auto explained = [&](SourceRange range, const std::string& message) {
     auto handle = report(range, message);
     if (declared) handle.note(declared, "`" + callee + "` is declared here");
@@ -113,19 +125,22 @@ std::vector<int> Tracer::match_arguments(const std::string& callee, const std::v
         explained(arguments[i].name->range, "`" + callee + "` has no parameter `" + name + "`" +
                                                 (near.empty() ? "" : "; did you mean `" + near + "`?"));
       }
-      if (matched[p] >= 0) explained(arguments[i].name->range, "`" + name + "` of `" + callee + "` is given twice");
+      if (matched[p] >= 0)
+        explained(arguments[i].name->range, "`" + name + "` of `" + callee + "` is given twice");
     } else if (p >= parameters.size()) {
-      explained(arguments[i].range, "`" + callee + "` takes " + count_text(parameters.size(), "argument") + ", found " +
-                                        std::to_string(arguments.size()));
+      explained(arguments[i].range, "`" + callee + "` takes " + count_text(parameters.size(), "argument") +
+                                        ", found " + std::to_string(arguments.size()));
     }
     matched[p] = static_cast<int>(i);
   }
   for (size_t p = 0; p < parameters.size(); ++p)
-    if (required[p] && matched[p] < 0) explained(call, "`" + callee + "` needs the argument `" + parameters[p] + "`");
+    if (required[p] && matched[p] < 0)
+      explained(call, "`" + callee + "` needs the argument `" + parameters[p] + "`");
   return matched;
 }
 
-AbstractValue Tracer::call_builtin(const Builtin& builtin, std::vector<CallArgument> arguments, SourceRange range) {
+AbstractValue Tracer::call_builtin(const Builtin& builtin, std::vector<CallArgument> arguments,
+                                   SourceRange range) {
   std::vector<std::string> names;
   std::vector<bool> required;
   for (const BuiltinParameter& p : builtin.parameters) {
@@ -136,19 +151,22 @@ AbstractValue Tracer::call_builtin(const Builtin& builtin, std::vector<CallArgum
   if (!context_) {  // in a const
     if (!builtin.pure) fail(range, "`" + builtin.name + "` does not give a constant");
     for (const CallArgument& a : arguments)
-      if (!a.value.is_constant()) fail(a.range, "a const is built from constants, found " + a.value.describe());
+      if (!a.value.is_constant())
+        fail(a.range, "a const is built from constants, found " + a.value.describe());
   }
   set_location(range);
   Graph scratch;
   GraphContext no_graph(GraphContext::Kind::Composite, EntryKind::Model, "const", scratch);
   BuiltinCall call{*this, context_ ? *context_ : no_graph, float_type_, builtin, {}, {}};
   for (size_t p = 0; p < names.size(); ++p) {
-    call.values.push_back(matched[p] >= 0 ? arguments[matched[p]].value : builtin.parameters[p].default_value);
+    call.values.push_back(matched[p] >= 0 ? arguments[matched[p]].value
+                                          : builtin.parameters[p].default_value);
     call.ranges.push_back(matched[p] >= 0 ? arguments[matched[p]].range : SourceRange{});
   }
   try {
     AbstractValue result = builtin.run(call);
-    if (!context_ && !result.is_constant()) fail(range, "`" + builtin.name + "` does not give a constant here");
+    if (!context_ && !result.is_constant())
+      fail(range, "`" + builtin.name + "` does not give a constant here");
     return result;
   } catch (const OpError& error) {
     const bool known = error.argument >= 0 && call.ranges[error.argument];
@@ -166,10 +184,11 @@ void Tracer::check_recursion(const Symbol& symbol, SourceRange range) {
   throw Abort{};
 }
 
-AbstractValue Tracer::call_symbol(const Symbol& symbol, std::vector<CallArgument> arguments, SourceRange range,
-                                  const std::string& scope_name) {
+AbstractValue Tracer::call_symbol(const Symbol& symbol, std::vector<CallArgument> arguments,
+                                  SourceRange range, const std::string& scope_name) {
   if (symbol.kind != SymbolKind::Fn && symbol.kind != SymbolKind::Model)
-    fail(range, "`" + symbol.name + "` is a " + std::string(symbol_kind_name(symbol.kind)) + ", not a function");
+    fail(range,
+         "`" + symbol.name + "` is a " + std::string(symbol_kind_name(symbol.kind)) + ", not a function");
   const bool is_model = symbol.kind == SymbolKind::Model;
   if (is_model && context_->kind != GraphContext::Kind::Entry)
     fail(range, "an initial value cannot depend on the model `" + symbol.name + "`");
@@ -178,7 +197,8 @@ AbstractValue Tracer::call_symbol(const Symbol& symbol, std::vector<CallArgument
   Frame frame;
   frame.function = &symbol;
   // A model's parameters have the same paths wherever it is called.
-  PathScope scope = is_model || !frame_->scope ? PathScope(symbol.name, true) : PathScope(frame_->scope, scope_name);
+  PathScope scope =
+      is_model || !frame_->scope ? PathScope(symbol.name, true) : PathScope(frame_->scope, scope_name);
   if (is_model || frame_->scope) frame.scope = &scope;
   frame.call = std::make_shared<const CallFrame>(CallFrame{range, symbol.name, frame_->call});
 
@@ -204,7 +224,8 @@ AbstractValue Tracer::call_symbol(const Symbol& symbol, std::vector<CallArgument
   return result;
 }
 
-void Tracer::bind_parameters(const Symbol& symbol, const std::vector<CallArgument>& arguments, SourceRange call) {
+void Tracer::bind_parameters(const Symbol& symbol, const std::vector<CallArgument>& arguments,
+                             SourceRange call) {
   const ast::Function& function = symbol.function();
   std::vector<std::string> names;
   std::vector<bool> required;
@@ -214,7 +235,9 @@ void Tracer::bind_parameters(const Symbol& symbol, const std::vector<CallArgumen
   }
   const auto matched = match_arguments(symbol.name, names, required, arguments, call, symbol.name_range());
   const auto describe = [&](size_t p) { return "`" + names[p] + "` of `" + symbol.name + "`"; };
-  const auto is_tensor_type = [](const ast::Parameter& p) { return p.type && p.type->kind == ast::TypeExpr::Kind::Tensor; };
+  const auto is_tensor_type = [](const ast::Parameter& p) {
+    return p.type && p.type->kind == ast::TypeExpr::Kind::Tensor;
+  };
 
   // Constants first, so that extents named like one have to equal it.
   for (const bool tensors : {false, true}) {
@@ -244,7 +267,8 @@ void Tracer::bind_parameters(const Symbol& symbol, const std::vector<CallArgumen
       v = coerce(*parameter.type, v, parameter.default_value->range, describe(p), parameter.name.range);
     const auto bound = frame_->names.find(names[p]);
     if (bound != frame_->names.end() && !(bound->second.value == v))
-      fail(call, describe(p) + " is " + v.text() + " by default, but the extent of this name is " + bound->second.value.text());
+      fail(call, describe(p) + " is " + v.text() + " by default, but the extent of this name is " +
+                     bound->second.value.text());
     frame_->names[names[p]] = {v, parameter.name.range, {}};
   }
 }
@@ -252,7 +276,9 @@ void Tracer::bind_parameters(const Symbol& symbol, const std::vector<CallArgumen
 AbstractValue Tracer::run_body(Frame& frame) {
   Restore<Frame*> in_frame(frame_, &frame);
   exec(frame.function->function().body);
-  if (!frame.returned) return frame.function->function().returns.empty() ? AbstractValue() : check_results(*frame.function, {}, {});
+  if (!frame.returned)
+    return frame.function->function().returns.empty() ? AbstractValue()
+                                                      : check_results(*frame.function, {}, {});
   if (frame.result.is_poison()) return frame.result;
   return check_results(*frame.function, frame.result, frame.return_range);
 }
@@ -261,21 +287,24 @@ AbstractValue Tracer::check_results(const Symbol& symbol, AbstractValue result, 
   const ast::Function& function = symbol.function();
   if (function.returns.empty()) return result;
   std::vector<AbstractValue> values;
-  if (result.is_results()) values = result.result_values();
-  else if (!result.is_nothing()) values = {result};
+  if (result.is_results())
+    values = result.result_values();
+  else if (!result.is_nothing())
+    values = {result};
   if (values.size() != function.returns.size()) {
     SourceRange declared = function.returns.front().type.range;
     declared.end = function.returns.back().type.range.end;
     auto handle = report(range ? range : symbol.name_range(),
-                         "`" + symbol.name + "` returns " + count_text(values.size(), "value") + ", declared are " +
-                             std::to_string(function.returns.size()));
+                         "`" + symbol.name + "` returns " + count_text(values.size(), "value") +
+                             ", declared are " + std::to_string(function.returns.size()));
     handle.note(declared, "they are declared here");
     throw Abort{};
   }
   for (size_t i = 0; i < values.size(); ++i) {
     const ast::ReturnType& declared = function.returns[i];
-    const std::string what =
-        declared.name ? "the result `" + declared.name->text + "` of `" + symbol.name + "`" : "the result of `" + symbol.name + "`";
+    const std::string what = declared.name
+                                 ? "the result `" + declared.name->text + "` of `" + symbol.name + "`"
+                                 : "the result of `" + symbol.name + "`";
     values[i] = coerce(declared.type, values[i], range, what, declared.type.range);
     if (declared.type.kind == ast::TypeExpr::Kind::Tensor && values[i].is_tensor())
       check_computed_extents(declared.type, values[i].tensor().type, range, what);
@@ -284,12 +313,16 @@ AbstractValue Tracer::check_results(const Symbol& symbol, AbstractValue result, 
 }
 
 bool Tracer::can_keep(const Symbol& symbol, const Frame& frame) {
-  if (!symbol.is_library() || !options_.kept_calls.count(symbol.name) || context_->kind == GraphContext::Kind::Init) return false;
+  if (!symbol.is_library() || !options_.kept_calls.count(symbol.name) ||
+      context_->kind == GraphContext::Kind::Init)
+    return false;
   bool has_tensor = false;
   for (const ast::Parameter& p : symbol.function().parameters) {
     const AbstractValue& v = frame.names.at(p.name.text).value;
-    if (v.is_tensor()) has_tensor = true;
-    else if (!v.is_constant()) return false;
+    if (v.is_tensor())
+      has_tensor = true;
+    else if (!v.is_constant())
+      return false;
     if (v.is_function() && v.function().symbol && !purity_.is_pure(*v.function().symbol)) return false;
     if (v.is_function() && v.function().builtin && !v.function().builtin->pure) return false;
   }
@@ -297,7 +330,8 @@ bool Tracer::can_keep(const Symbol& symbol, const Frame& frame) {
 }
 
 AbstractValue Tracer::call_kept(const Symbol& symbol, Frame& frame, SourceRange range) {
-  std::string key = symbol.name + (context_->training() ? " training" : "") + " " + std::string(dtype_name(float_type_));
+  std::string key =
+      symbol.name + (context_->training() ? " training" : "") + " " + std::string(dtype_name(float_type_));
   std::vector<Value> operands;
   std::vector<std::pair<std::string, TensorType>> tensors;
   for (const ast::Parameter& p : symbol.function().parameters) {
@@ -339,7 +373,8 @@ AbstractValue Tracer::call_kept(const Symbol& symbol, Frame& frame, SourceRange 
   set_location(range);
   const NodeId node = context_->builder.add_multi(Op::Call, operands, types, {{Attr::Symbol, function.name}});
   std::vector<AbstractValue> results;
-  for (size_t i = 0; i < types.size(); ++i) results.push_back(context_->tensor({node, static_cast<int32_t>(i)}));
+  for (size_t i = 0; i < types.size(); ++i)
+    results.push_back(context_->tensor({node, static_cast<int32_t>(i)}));
   return results.size() == 1 ? results[0] : AbstractValue::results(std::move(results));
 }
 

@@ -47,7 +47,8 @@ std::optional<AbstractValue> parse(llvm::StringRef text, const AbstractValue& li
   if (!like.is_list() || !text.consume_front("[") || !text.consume_back("]")) return std::nullopt;
   std::vector<AbstractValue> elements;
   for (const llvm::StringRef part : split_list(text)) {
-    const AbstractValue element_like = like.elements().empty() ? AbstractValue(int64_t{0}) : like.elements().front();
+    const AbstractValue element_like =
+        like.elements().empty() ? AbstractValue(int64_t{0}) : like.elements().front();
     auto element = parse(part, element_like);
     if (!element) return std::nullopt;
     elements.push_back(*element);

@@ -10,10 +10,12 @@ void Tracer::check_declarations() {
     if (s.kind == SymbolKind::Const || s.kind == SymbolKind::Hyper) continue;
     const ast::Function& function = s.function();
     std::map<std::string, SourceRange> names, results;
-    const auto check = [&](std::map<std::string, SourceRange>& seen, const ast::Name& name, const std::string& kind) {
+    const auto check = [&](std::map<std::string, SourceRange>& seen, const ast::Name& name,
+                           const std::string& kind) {
       const auto [it, is_new] = seen.try_emplace(name.text, name.range);
       if (!is_new)
-        diags_.error(name.range, "the " + kind + " `" + name.text + "` is there twice").note(it->second, "the first is here");
+        diags_.error(name.range, "the " + kind + " `" + name.text + "` is there twice")
+            .note(it->second, "the first is here");
     };
     for (const ast::Parameter& p : function.parameters) check(names, p.name, "parameter");
     for (const ast::ReturnType& r : function.returns)
@@ -58,18 +60,20 @@ void Tracer::bind_inputs(const Symbol& symbol, Entry& entry) {
   for (const ast::Parameter& p : function.parameters) {
     try {
       using Kind = ast::TypeExpr::Kind;
-      const bool is_tensor =
-          p.type && (p.type->kind == Kind::Tensor || p.type->kind == Kind::Like || (p.type->kind == Kind::Bool && !p.default_value));
+      const bool is_tensor = p.type && (p.type->kind == Kind::Tensor || p.type->kind == Kind::Like ||
+                                        (p.type->kind == Kind::Bool && !p.default_value));
       if (!is_tensor) {
         if (!p.default_value)
-          fail(p.name.range, "the input `" + p.name.text + "` of a " + kind + " is a tensor, or has a default");
+          fail(p.name.range,
+               "the input `" + p.name.text + "` of a " + kind + " is a tensor, or has a default");
         AbstractValue v = eval_single(*p.default_value);
         if (p.type) v = coerce(*p.type, v, p.default_value->range, "`" + p.name.text + "`", p.name.range);
         frame_->names[p.name.text] = {v, p.name.range, {}};
         continue;
       }
       for (const ast::Dim& dim : p.type->dims) {
-        const auto* name = dim.kind == ast::Dim::Kind::Extent ? std::get_if<ast::NameRef>(&dim.extent->node) : nullptr;
+        const auto* name =
+            dim.kind == ast::Dim::Kind::Extent ? std::get_if<ast::NameRef>(&dim.extent->node) : nullptr;
         const bool known = dim.kind == ast::Dim::Kind::Extent && (!name || lookup(name->name, dim.range));
         if (!known)
           fail(dim.range, "the extents of the inputs of a " + kind + " are known at compile time" +
@@ -87,8 +91,10 @@ void Tracer::bind_inputs(const Symbol& symbol, Entry& entry) {
 void Tracer::set_results(const Symbol& symbol, Entry& entry, const AbstractValue& result, SourceRange range) {
   const ast::Function& function = symbol.function();
   std::vector<AbstractValue> values;
-  if (result.is_results()) values = result.result_values();
-  else if (!result.is_nothing()) values = {result};
+  if (result.is_results())
+    values = result.result_values();
+  else if (!result.is_nothing())
+    values = {result};
   if (values.empty() && symbol.kind == SymbolKind::Model)
     fail(symbol.name_range(), "the model `" + symbol.name + "` returns nothing");
   if (options_.gradient_entries && symbol.kind == SymbolKind::Train) {
@@ -98,7 +104,8 @@ void Tracer::set_results(const Symbol& symbol, Entry& entry, const AbstractValue
   set_location(range);
   for (size_t i = 0; i < values.size(); ++i) {
     if (!values[i].is_tensor() && !values[i].is_scalar_constant())
-      fail(range, "a " + std::string(symbol_kind_name(symbol.kind)) + " returns tensors, found " + values[i].describe());
+      fail(range, "a " + std::string(symbol_kind_name(symbol.kind)) + " returns tensors, found " +
+                      values[i].describe());
     const bool declared = !function.returns.empty();
     TensorValue t;
     if (!values[i].is_tensor() && declared) {
@@ -118,11 +125,13 @@ void Tracer::finish_entry(Entry& entry) {
   if (updates)
     for (const Variable& v : module_->variables)
       for (const auto* changed : {&context_->assigned, &context_->trained})
-        if (const auto it = changed->find(v.name); it != changed->end() && it->second != context_->variable(v))
+        if (const auto it = changed->find(v.name);
+            it != changed->end() && it->second != context_->variable(v))
           entry.graph.updates.push_back({v.name, it->second});
   entry.graph.erase_dead();
   const auto nodes = entry.graph.nodes();
-  const bool draws = std::any_of(nodes.begin(), nodes.end(), [&](NodeId n) { return entry.graph[n].op == Op::Random; });
+  const bool draws =
+      std::any_of(nodes.begin(), nodes.end(), [&](NodeId n) { return entry.graph[n].op == Op::Random; });
   if (updates && (entry.kind == EntryKind::Train || draws)) {
     context_->builder.location = {};
     const Value next = context_->builder.add(step_counter(), 1.0);
@@ -163,7 +172,8 @@ Value Tracer::draw(const Shape& shape) {
   const DType dtype = float_type_ == DType::F64 ? DType::F64 : DType::F32;
   const Value seed = context_->variable(*module_->find_variable("seed"));
   const Value step = step_counter();
-  const Value word = context_->builder.add_typed(Op::Random, {seed, step}, {dtype, shape}, {{Attr::Stream, next_stream_++}});
+  const Value word =
+      context_->builder.add_typed(Op::Random, {seed, step}, {dtype, shape}, {{Attr::Stream, next_stream_++}});
   return context_->builder.cast(word, float_type_);
 }
 

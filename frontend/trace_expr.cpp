@@ -26,38 +26,37 @@ AbstractValue Tracer::eval_single(const ast::Expr& e) {
 }
 
 AbstractValue Tracer::eval(const ast::Expr& e) {
-  return std::visit(
-      Overloaded{
-          [](const ast::IntLiteral& n) -> AbstractValue { return n.value; },
-          [](const ast::FloatLiteral& n) -> AbstractValue { return n.value; },
-          [](const ast::BoolLiteral& n) -> AbstractValue { return n.value; },
-          [](const ast::StringLiteral& n) -> AbstractValue { return n.value; },
-          [&](const ast::NameRef& n) { return eval_name(n.name, e.range); },
-          [&](const ast::PathRef&) -> AbstractValue {
-            fail(e.range, "a path stands after `over` and in `l1` and `l2` alone");
-          },
-          [&](const ast::ListExpr& n) {
-            std::vector<AbstractValue> elements;
-            for (const auto& x : n.elements) elements.push_back(eval_single(*x));
-            return AbstractValue::list(std::move(elements));
-          },
-          [&](const ast::Unary& n) {
-            const AbstractValue v = eval_single(*n.operand);
-            return at(e.range, [&]() -> AbstractValue {
-              if (v.is_tensor()) return tensor_unary(*context_, n.op, v.tensor());
-              return fold_unary(n.op, v);
-            });
-          },
-          [&](const ast::Binary& n) { return eval_binary(e, n); },
-          [&](const ast::Call& n) { return eval_call(e, n); },
-          [&](const ast::Index& n) { return eval_index(e, n); },
-          [&](const ast::ScanExpr&) -> AbstractValue {
-            set_location(e.range);
-            fail_unsupported("scan");
-          },
-          [&](const ast::TypeLiteral& n) -> AbstractValue { return eval_type(*n.type); },
-      },
-      e.node);
+  return std::visit(Overloaded{
+                        [](const ast::IntLiteral& n) -> AbstractValue { return n.value; },
+                        [](const ast::FloatLiteral& n) -> AbstractValue { return n.value; },
+                        [](const ast::BoolLiteral& n) -> AbstractValue { return n.value; },
+                        [](const ast::StringLiteral& n) -> AbstractValue { return n.value; },
+                        [&](const ast::NameRef& n) { return eval_name(n.name, e.range); },
+                        [&](const ast::PathRef&) -> AbstractValue {
+                          fail(e.range, "a path stands after `over` and in `l1` and `l2` alone");
+                        },
+                        [&](const ast::ListExpr& n) {
+                          std::vector<AbstractValue> elements;
+                          for (const auto& x : n.elements) elements.push_back(eval_single(*x));
+                          return AbstractValue::list(std::move(elements));
+                        },
+                        [&](const ast::Unary& n) {
+                          const AbstractValue v = eval_single(*n.operand);
+                          return at(e.range, [&]() -> AbstractValue {
+                            if (v.is_tensor()) return tensor_unary(*context_, n.op, v.tensor());
+                            return fold_unary(n.op, v);
+                          });
+                        },
+                        [&](const ast::Binary& n) { return eval_binary(e, n); },
+                        [&](const ast::Call& n) { return eval_call(e, n); },
+                        [&](const ast::Index& n) { return eval_index(e, n); },
+                        [&](const ast::ScanExpr&) -> AbstractValue {
+                          set_location(e.range);
+                          fail_unsupported("scan");
+                        },
+                        [&](const ast::TypeLiteral& n) -> AbstractValue { return eval_type(*n.type); },
+                    },
+                    e.node);
 }
 
 AbstractValue Tracer::eval_name(const std::string& name, SourceRange range) {
@@ -66,7 +65,8 @@ AbstractValue Tracer::eval_name(const std::string& name, SourceRange range) {
 }
 
 std::optional<AbstractValue> Tracer::lookup(const std::string& name, SourceRange range) {
-  if (const auto it = frame_->names.find(name); it != frame_->names.end()) return read(it->second, name, range);
+  if (const auto it = frame_->names.find(name); it != frame_->names.end())
+    return read(it->second, name, range);
   if (const Symbol* s = symbols_.find(frame_->file(), name)) {
     if (s->kind == SymbolKind::Const) return constant_value(*s);
     if (s->kind != SymbolKind::Hyper) return FunctionValue{s, nullptr};
@@ -74,7 +74,8 @@ std::optional<AbstractValue> Tracer::lookup(const std::string& name, SourceRange
     if (!v || v->kind != VariableKind::Hyper) throw Abort{};  // its declaration was reported
     if (!context_) fail(range, "the hyper `" + name + "` is not known at compile time");
     if (context_->kind != GraphContext::Kind::Entry)
-      fail(range, "initial values are made before the first run and cannot depend on the hyper `" + name + "`");
+      fail(range,
+           "initial values are made before the first run and cannot depend on the hyper `" + name + "`");
     set_location(range);
     return context_->tensor(context_->variable(*v));
   }
@@ -103,9 +104,10 @@ AbstractValue Tracer::read(Binding& binding, const std::string& name, SourceRang
   const TensorValue& t = binding.value.tensor();
   if (context_ == init_ && t.context != context_) {
     // An initial value may be built from that of another variable.
-    const Node& node = t.context->builder.graph()[t.value.node];
+    const Node& node = t.context->graph()[t.value.node];
     if (node.op == Op::Variable)
-      if (const auto it = init_->assigned.find(node.attributes.string(Attr::Symbol)); it != init_->assigned.end())
+      if (const auto it = init_->assigned.find(node.attributes.string(Attr::Symbol));
+          it != init_->assigned.end())
         return init_->tensor(it->second);
     fail(range, "initial values are made before the first run and cannot depend on `" + name + "`");
   }
@@ -132,17 +134,19 @@ AbstractValue Tracer::eval_binary(const ast::Expr& e, const ast::Binary& n) {
     if (a.boolean() == (n.op == ast::BinaryOp::Or)) return a;
     const AbstractValue b = eval_single(*n.right);
     const bool is_bool = b.is_bool() || (b.is_tensor() && b.tensor().type.dtype == DType::Bool);
-    if (!is_bool) fail(n.right->range, "`" + std::string(ast::spelling(n.op)) + "` takes bools, found " + b.describe());
+    if (!is_bool)
+      fail(n.right->range, "`" + std::string(ast::spelling(n.op)) + "` takes bools, found " + b.describe());
     return b;
   }
   const AbstractValue b = eval_single(*n.right);
   return at(e.range, [&]() -> AbstractValue {
     if (a.is_tensor() || b.is_tensor()) return tensor_binary(*context_, n.op, a, b, float_type_);
-    if (logical) throw OpError("`" + std::string(ast::spelling(n.op)) + "` takes bools, found " + a.describe());
+    if (logical)
+      throw OpError("`" + std::string(ast::spelling(n.op)) + "` takes bools, found " + a.describe());
     if (n.op == ast::BinaryOp::Div && is_lossy_division(a, b) && !e.range.file->is_library &&
         is_new_message(e.range, "lossy division"))
-      diags_.warning(e.range, a.text() + " / " + b.text() + " is 0, since ints round down; write " + a.text() + ".0 / " +
-                                  b.text() + " for the float");
+      diags_.warning(e.range, a.text() + " / " + b.text() + " is 0, since ints round down; write " +
+                                  a.text() + ".0 / " + b.text() + " for the float");
     return fold_binary(n.op, a, b);
   });
 }
@@ -153,20 +157,29 @@ int64_t Tracer::eval_int(const ast::Expr& e, std::string_view what) {
   return v.integer();
 }
 
+IndexPart Tracer::eval_range(const ast::Subscript& s) {
+  IndexPart part;
+  part.kind = IndexPart::Kind::Range;
+  if (s.start) part.start = eval_int(*s.start, "the start of a range");
+  if (s.stop) part.stop = eval_int(*s.stop, "the end of a range");
+  if (s.step) part.step = eval_int(*s.step, "the step of a range");
+  return part;
+}
+
 AbstractValue Tracer::eval_index(const ast::Expr& e, const ast::Index& n) {
   const AbstractValue base = eval_single(*n.base);
   if (base.is_list()) return index_list(e, n, base);
-  if (!base.is_tensor()) fail(n.base->range, "only tensors and lists have elements, found " + base.describe());
+  if (!base.is_tensor())
+    fail(n.base->range, "only tensors and lists have elements, found " + base.describe());
   std::vector<IndexPart> parts;
   for (const ast::Subscript& s : n.subscripts) {
     IndexPart part;
     switch (s.kind) {
-      case ast::Subscript::Kind::Ellipsis: part.kind = IndexPart::Kind::Ellipsis; break;
+      case ast::Subscript::Kind::Ellipsis:
+        part.kind = IndexPart::Kind::Ellipsis;
+        break;
       case ast::Subscript::Kind::Range:
-        part.kind = IndexPart::Kind::Range;
-        if (s.start) part.start = eval_int(*s.start, "the start of a range");
-        if (s.stop) part.stop = eval_int(*s.stop, "the end of a range");
-        if (s.step) part.step = eval_int(*s.step, "the step of a range");
+        part = eval_range(s);
         break;
       case ast::Subscript::Kind::Index: {
         const AbstractValue index = eval_single(*s.index);
@@ -174,7 +187,8 @@ AbstractValue Tracer::eval_index(const ast::Expr& e, const ast::Index& n) {
           set_location(e.range);
           fail_unsupported("gather");
         }
-        if (!index.is_int()) fail(s.range, "an index is an int, a range or a tensor of integers, found " + index.describe());
+        if (!index.is_int())
+          fail(s.range, "an index is an int, a range or a tensor of integers, found " + index.describe());
         part.index = index.integer();
         break;
       }
@@ -199,13 +213,11 @@ AbstractValue Tracer::index_list(const ast::Expr& e, const ast::Index& n, const 
     const int64_t written = eval_int(*s.index, "the index of a list");
     const int64_t i = written < 0 ? written + size : written;
     if (i < 0 || i >= size)
-      fail(s.range, "the index " + std::to_string(written) + " is beyond a list of " + count_text(size, "element"));
+      fail(s.range,
+           "the index " + std::to_string(written) + " is beyond a list of " + count_text(size, "element"));
     return elements[i];
   }
-  IndexPart part{.kind = IndexPart::Kind::Range};
-  if (s.start) part.start = eval_int(*s.start, "the start of a range");
-  if (s.stop) part.stop = eval_int(*s.stop, "the end of a range");
-  if (s.step) part.step = eval_int(*s.step, "the step of a range");
+  const IndexPart part = eval_range(s);
   std::vector<AbstractValue> taken;
   const bool forward = part.step.value_or(1) > 0;
   const auto resolve = [&](int64_t i) { return i < 0 ? i + size : i; };
@@ -221,7 +233,8 @@ AbstractValue Tracer::index_list(const ast::Expr& e, const ast::Index& n, const 
 bool Tracer::eval_condition(const ast::Expr& e) {
   const AbstractValue v = eval_single(e);
   if (v.is_tensor())
-    fail(e.range, "`if` takes a constant bool, found " + v.describe() + ", known at run time alone; `where` chooses elementwise");
+    fail(e.range, "`if` takes a constant bool, found " + v.describe() +
+                      ", known at run time alone; `where` chooses elementwise");
   if (!v.is_bool()) fail(e.range, "`if` takes a constant bool, found " + v.describe());
   return v.boolean();
 }

@@ -1,7 +1,8 @@
 // `minimize`: gradients of all parameters, and optimizers traced for each of them.
 //
-// The stages run one after the other; within a stage every parameter runs the whole body. What needs all parameters at once, the
-// global norm, is a placeholder while the bodies run and takes its value at the end of the stage.
+// The stages run one after the other; within a stage every parameter runs the whole body. What needs all
+// parameters at once, the global norm, is a placeholder while the bodies run and takes its value at the end
+// of the stage.
 #include <algorithm>
 
 #include "frontend/tracer.h"
@@ -11,8 +12,8 @@ namespace nncc {
 namespace {
 
 struct GlobalNorm {
-  std::vector<Value> squares;             // the sum for each parameter that asked
-  std::map<DType, Value> placeholders;    // what stands for the norm until the stage ends
+  std::vector<Value> squares;           // the sum for each parameter that asked
+  std::map<DType, Value> placeholders;  // what stands for the norm until the stage ends
 };
 
 // Parameters' values read by `loss` along paths that a gradient flows through.
@@ -30,7 +31,8 @@ std::set<NodeId> differentiable_ancestors(const Graph& graph, Value loss) {
 }
 
 bool lies_under(const std::string& name, const std::string& path) {
-  return name == path || (name.size() > path.size() && name.compare(0, path.size(), path) == 0 && name[path.size()] == '.');
+  return name == path ||
+         (name.size() > path.size() && name.compare(0, path.size(), path) == 0 && name[path.size()] == '.');
 }
 
 std::string path_text(const ast::Path& path) {
@@ -53,8 +55,8 @@ struct MinimizeState {
   std::vector<Variable*> parameters;
   std::vector<Value> w, g;
   std::set<std::string> stage_names;
-  std::string stage;        // "fit.adam"
-  size_t parameter = 0;     // the one whose body is traced
+  std::string stage;                      // "fit.adam"
+  size_t parameter = 0;                   // the one whose body is traced
   std::map<std::string, int> norm_calls;  // of this body: place -> how often
   std::map<std::string, GlobalNorm> norms;
   std::vector<std::string> norm_order;
@@ -74,7 +76,8 @@ void Tracer::no_parameters(const std::string& path, SourceRange range) {
     if (v.kind != VariableKind::Parameter) continue;
     models.insert(v.name.substr(0, v.name.find('.')));
     for (size_t dot = v.name.find('.'); dot != std::string::npos; dot = v.name.find('.', dot + 1))
-      if (const std::string scope = v.name.substr(0, dot); std::find(scopes.begin(), scopes.end(), scope) == scopes.end())
+      if (const std::string scope = v.name.substr(0, dot);
+          std::find(scopes.begin(), scopes.end(), scope) == scopes.end())
         scopes.push_back(scope);
     scopes.push_back(v.name);
   }
@@ -93,7 +96,8 @@ std::vector<Variable*> Tracer::minimized_parameters(const ast::Minimize& n, Valu
   const auto reached = differentiable_ancestors(context_->graph(), loss);
   std::set<std::string> names;
   for (const NodeId node : reached)
-    if (context_->graph()[node].op == Op::Variable) names.insert(context_->graph()[node].attributes.string(Attr::Symbol));
+    if (context_->graph()[node].op == Op::Variable)
+      names.insert(context_->graph()[node].attributes.string(Attr::Symbol));
   std::vector<Variable*> all;
   for (Variable& v : module_->variables)
     if (v.kind == VariableKind::Parameter && names.count(v.name)) all.push_back(&v);
@@ -108,15 +112,16 @@ std::vector<Variable*> Tracer::minimized_parameters(const ast::Minimize& n, Valu
       std::vector<std::string> models;
       for (const Symbol* s : symbols_.user_symbols(SymbolKind::Model)) models.push_back(s->name);
       const std::string near = nearest_name(path.parts.front().text, models);
-      fail(path.parts.front().range,
-           "unknown model `" + path.parts.front().text + "`" + (near.empty() ? "" : "; did you mean `" + near + "`?"));
+      fail(path.parts.front().range, "unknown model `" + path.parts.front().text + "`" +
+                                         (near.empty() ? "" : "; did you mean `" + near + "`?"));
     }
     const auto under = parameters_under(text);
     if (under.empty()) no_parameters(text, path.range);
     const size_t before = chosen.size();
     for (Variable* v : under)
       if (names.count(v->name)) chosen.insert(v);
-    if (chosen.size() == before && std::none_of(under.begin(), under.end(), [&](Variable* v) { return names.count(v->name); }))
+    if (chosen.size() == before &&
+        std::none_of(under.begin(), under.end(), [&](Variable* v) { return names.count(v->name); }))
       fail(path.range, "the loss depends on no parameter under `" + text + "`");
   }
   std::erase_if(all, [&](Variable* v) { return !chosen.count(v); });
@@ -202,11 +207,13 @@ void Tracer::run_stage(MinimizeState& state, const ast::Expr& stage) {
   }
   frame.call = std::make_shared<const CallFrame>(CallFrame{call_range, optimizer->name, frame_->call});
 
-  for (int i = 1; !state.stage_names.insert(stage_name).second; ++i) stage_name = name.text + "_" + std::to_string(i);
+  for (int i = 1; !state.stage_names.insert(stage_name).second; ++i)
+    stage_name = name.text + "_" + std::to_string(i);
   state.stage = state.prefix + "." + stage_name;
   state.norms.clear();
   state.norm_order.clear();
-  for (size_t p = 0; p < state.parameters.size(); ++p) run_stage_body(state, *optimizer, frame, p, call_range);
+  for (size_t p = 0; p < state.parameters.size(); ++p)
+    run_stage_body(state, *optimizer, frame, p, call_range);
 
   // Now all parameters have asked: the norms take their values.
   set_location(call_range);
@@ -227,8 +234,8 @@ void Tracer::run_stage(MinimizeState& state, const ast::Expr& stage) {
   }
 }
 
-void Tracer::run_stage_body(MinimizeState& state, const Symbol& optimizer, const Frame& arguments, size_t parameter,
-                            SourceRange) {
+void Tracer::run_stage_body(MinimizeState& state, const Symbol& optimizer, const Frame& arguments,
+                            size_t parameter, SourceRange) {
   state.parameter = parameter;
   state.norm_calls.clear();
   Frame frame = arguments;
@@ -250,7 +257,8 @@ void Tracer::run_stage_body(MinimizeState& state, const Symbol& optimizer, const
 
 void Tracer::assign_optimizer_name(const ast::Name& name, const AbstractValue& v, SourceRange range) {
   set_location(range);
-  const TensorValue t = coerce_exact(v, minimize_->parameters[minimize_->parameter]->type, range, "`" + name.text + "`", {});
+  const TensorValue t =
+      coerce_exact(v, minimize_->parameters[minimize_->parameter]->type, range, "`" + name.text + "`", {});
   frame_->names[name.text].value = t;
 }
 
@@ -262,7 +270,8 @@ void Tracer::declare_optimizer_state(const ast::Declaration& n, SourceRange rang
   const Variable& parameter = *minimize_->parameters[minimize_->parameter];
   const std::string stem = minimize_->stage + "." + n.name.text;
   const std::string name = stem + "/" + parameter.name;
-  if (const auto it = frame_->names.find(n.name.text); it != frame_->names.end() && it->second.variable == name)
+  if (const auto it = frame_->names.find(n.name.text);
+      it != frame_->names.end() && it->second.variable == name)
     fail(n.name.range, "the state `" + n.name.text + "` is there twice");
   Variable& v = declare_variable(name, VariableKind::OptimizerState, type, n, range);
   const bool usual = type.dtype == options_.float_type;
@@ -279,7 +288,9 @@ AbstractValue Tracer::global_norm(const AbstractValue& x) {
   if (!minimize_ || !frame_) throw OpError("`global_norm` stands in an optimizer");
   const TensorType& type = minimize_->parameters[minimize_->parameter]->type;
   if (frame_->names.empty() || !x.is_tensor() || x.tensor().type.shape != type.shape)
-    throw OpError("`global_norm` takes a tensor shaped like `w`, which is " + type.str() + ", found " + x.describe(), 0);
+    throw OpError(
+        "`global_norm` takes a tensor shaped like `w`, which is " + type.str() + ", found " + x.describe(),
+        0);
   std::string place = here_.file->path + ":" + std::to_string(here_.begin);
   place += "#" + std::to_string(minimize_->norm_calls[place]++);
   const auto [it, is_new] = minimize_->norms.try_emplace(place);
@@ -303,16 +314,19 @@ AbstractValue Tracer::gradient(const AbstractValue& loss, const AbstractValue& x
   if (!x.is_tensor() || !is_float(x.tensor().type.dtype))
     throw OpError("`grad` is with respect to a tensor of floats, found " + x.describe(), 1);
   const auto reached = differentiable_ancestors(context_->graph(), loss.tensor().value);
-  if (!reached.count(x.tensor().value.node)) throw OpError("the first argument of `grad` does not depend on this one", 1);
-  const NodeId node = context_->builder.add_multi(Op::Gradient, std::vector<Value>{loss.tensor().value, x.tensor().value},
-                                                  {x.tensor().type});
+  if (!reached.count(x.tensor().value.node))
+    throw OpError("the first argument of `grad` does not depend on this one", 1);
+  const NodeId node = context_->builder.add_multi(
+      Op::Gradient, std::vector<Value>{loss.tensor().value, x.tensor().value}, {x.tensor().type});
   return context_->tensor({node, 0});
 }
 
 std::vector<Value> Tracer::weights_under(const AbstractValue& model, std::string_view who) {
   const std::string name = "`" + std::string(who) + "`";
-  const bool is_model = model.is_function() && model.function().symbol && model.function().symbol->kind == SymbolKind::Model;
-  if (!is_model && !model.is_string()) throw OpError(name + " takes a model or the path of parameters, found " + model.describe(), 0);
+  const bool is_model =
+      model.is_function() && model.function().symbol && model.function().symbol->kind == SymbolKind::Model;
+  if (!is_model && !model.is_string())
+    throw OpError(name + " takes a model or the path of parameters, found " + model.describe(), 0);
   if (context_->kind != GraphContext::Kind::Entry || !context_->training())
     throw OpError(name + " belongs to a loss: it stands in a train, or in a fn that a train calls");
   const std::string path = is_model ? model.function().name() : model.string();

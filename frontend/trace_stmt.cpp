@@ -16,18 +16,24 @@ Overloaded(F...) -> Overloaded<F...>;
 
 VariableKind variable_kind(ast::DeclKind kind) {
   switch (kind) {
-    case ast::DeclKind::Param: return VariableKind::Parameter;
-    case ast::DeclKind::State: return VariableKind::State;
-    case ast::DeclKind::Memory: return VariableKind::Memory;
+    case ast::DeclKind::Param:
+      return VariableKind::Parameter;
+    case ast::DeclKind::State:
+      return VariableKind::State;
+    case ast::DeclKind::Memory:
+      return VariableKind::Memory;
   }
   NNCC_UNREACHABLE("unknown kind of declaration");
 }
 
 std::string_view spelling(ast::DeclKind kind) {
   switch (kind) {
-    case ast::DeclKind::Param: return "param";
-    case ast::DeclKind::State: return "state";
-    case ast::DeclKind::Memory: return "memory";
+    case ast::DeclKind::Param:
+      return "param";
+    case ast::DeclKind::State:
+      return "state";
+    case ast::DeclKind::Memory:
+      return "memory";
   }
   NNCC_UNREACHABLE("unknown kind of declaration");
 }
@@ -95,7 +101,8 @@ void Tracer::exec_assign(const ast::Assign& n, SourceRange range) {
   const AbstractValue v = eval(*n.value);
   if (n.targets.size() == 1) {
     if (v.is_results())
-      fail(range, "expected one value for `" + n.targets[0].text + "`, found " + count_text(v.result_values().size(), "result"));
+      fail(range, "expected one value for `" + n.targets[0].text + "`, found " +
+                      count_text(v.result_values().size(), "result"));
     if (v.is_nothing()) fail(n.value->range, "this call gives no value");
     assign(n.targets[0], v, n.value->range);
     return;
@@ -104,7 +111,8 @@ void Tracer::exec_assign(const ast::Assign& n, SourceRange range) {
     fail(n.value->range, "expected " + count_text(n.targets.size(), "value") + ", found " + v.describe());
   const auto& values = v.is_results() ? v.result_values() : v.elements();
   if (values.size() != n.targets.size())
-    fail(range, "expected " + count_text(n.targets.size(), "value") + ", found " + std::to_string(values.size()));
+    fail(range,
+         "expected " + count_text(n.targets.size(), "value") + ", found " + std::to_string(values.size()));
   for (size_t i = 0; i < values.size(); ++i) assign(n.targets[i], values[i], n.value->range);
 }
 
@@ -116,7 +124,8 @@ void Tracer::name_value(const std::string& name, const AbstractValue& v) {
 
 void Tracer::assign(const ast::Name& name, const AbstractValue& v, SourceRange range) {
   name_value(name.text, v);
-  if (minimize_ && frame_->function->kind == SymbolKind::Optimizer && (name.text == "w" || name.text == "g")) {
+  if (minimize_ && frame_->function->kind == SymbolKind::Optimizer &&
+      (name.text == "w" || name.text == "g")) {
     assign_optimizer_name(name, v, range);
     return;
   }
@@ -128,12 +137,14 @@ void Tracer::assign(const ast::Name& name, const AbstractValue& v, SourceRange r
   frame_->names[name.text] = {v, name.range, {}};
 }
 
-void Tracer::assign_state(Binding& binding, const ast::Name& name, const AbstractValue& v, SourceRange range) {
+void Tracer::assign_state(Binding& binding, const ast::Name& name, const AbstractValue& v,
+                          SourceRange range) {
   const Variable& variable = *module_->find_variable(binding.variable);
   set_location(range);
   const TensorValue t =
       coerce_exact(v, variable.type, range, "the state `" + name.text + "`", variable.location.range);
-  if (variable.kind == VariableKind::State && !context_->training()) return;  // goes on meaning the saved value
+  if (variable.kind == VariableKind::State && !context_->training())
+    return;  // goes on meaning the saved value
   context_->assigned[variable.name] = t.value;
 }
 
@@ -144,7 +155,8 @@ void Tracer::fail_parameter_in_train(const ast::Declaration& n) {
   if (call) {
     while (call->caller) call = call->caller.get();
     range = call->call;
-    message = "`" + call->callee + "` makes the parameter `" + n.name.text + "`, and parameters belong to models: call it in a model";
+    message = "`" + call->callee + "` makes the parameter `" + n.name.text +
+              "`, and parameters belong to models: call it in a model";
   }
   if (is_new_message(range, message)) {
     auto handle = diags_.error(range, message);
@@ -181,9 +193,10 @@ Variable& Tracer::declare_variable(const std::string& path, VariableKind kind, c
                                    const ast::Declaration& n, SourceRange range) {
   if (Variable* known = module_->find_variable(path)) {
     if (known->kind == kind && known->type == type) return *known;
-    auto handle = report(range, "`" + path + "` is a " + std::string(variable_kind_name(kind)) + " " + type.str() +
-                                    " here, but a " + std::string(variable_kind_name(known->kind)) + " " +
-                                    known->type.str() + " in another call");
+    auto handle =
+        report(range, "`" + path + "` is a " + std::string(variable_kind_name(kind)) + " " + type.str() +
+                          " here, but a " + std::string(variable_kind_name(known->kind)) + " " +
+                          known->type.str() + " in another call");
     handle.note(known->location.range, "the other is declared here");
     throw Abort{};
   }
@@ -230,10 +243,12 @@ void Tracer::exec_for(const ast::For& n) {
   const auto count_iterations = [&](int64_t count) {
     unrolled_ += count;
     if (count > kMostIterations || unrolled_ > kMostIterations)
-      fail(n.first->range, "loops are unrolled, and this one makes more than " + std::to_string(kMostIterations) + " copies");
+      fail(n.first->range,
+           "loops are unrolled, and this one makes more than " + std::to_string(kMostIterations) + " copies");
   };
   if (n.limit) {
-    const int64_t first = eval_int(*n.first, "the start of a range"), limit = eval_int(*n.limit, "the end of a range");
+    const int64_t first = eval_int(*n.first, "the start of a range"),
+                  limit = eval_int(*n.limit, "the end of a range");
     int64_t count = 0;
     if (__builtin_sub_overflow(limit, first, &count)) count = limit > first ? kMostIterations + 1 : 0;
     if (count > 0) count_iterations(count);
@@ -263,7 +278,9 @@ void Tracer::exec_return(const ast::Return& n, SourceRange range) {
   frame_->returned = true;
   frame_->return_range = n.values.empty() ? range : n.values.front()->range;
   if (!n.values.empty()) frame_->return_range.end = n.values.back()->range.end;
-  frame_->result = values.empty() ? AbstractValue() : values.size() == 1 ? values[0] : AbstractValue::results(std::move(values));
+  frame_->result = values.empty()       ? AbstractValue()
+                   : values.size() == 1 ? values[0]
+                                        : AbstractValue::results(std::move(values));
 }
 
 }  // namespace nncc

@@ -7,7 +7,9 @@ namespace nncc {
 
 namespace {
 
-std::string source_text(SourceRange range) { return range.file->text.substr(range.begin, range.end - range.begin); }
+std::string source_text(SourceRange range) {
+  return range.file->text.substr(range.begin, range.end - range.begin);
+}
 
 // Where the spread of a type stands, or -1.
 int spread_position(const ast::TypeExpr& type) {
@@ -31,7 +33,8 @@ DType Tracer::element_type(DType dtype) const { return dtype == DType::F32 ? flo
 
 TensorType Tracer::eval_type(const ast::TypeExpr& type) {
   switch (type.kind) {
-    case ast::TypeExpr::Kind::Bool: return {DType::Bool, {}};
+    case ast::TypeExpr::Kind::Bool:
+      return {DType::Bool, {}};
     case ast::TypeExpr::Kind::Like: {
       const AbstractValue v = eval_single(*type.like);
       if (v.is_tensor()) return v.tensor().type;
@@ -39,8 +42,10 @@ TensorType Tracer::eval_type(const ast::TypeExpr& type) {
       if (!v.is_scalar_constant()) fail(type.range, "`like` takes a tensor, found " + v.describe());
       return {v.is_bool() ? DType::Bool : v.is_int() ? DType::I32 : float_type_, {}};
     }
-    case ast::TypeExpr::Kind::Tensor: break;
-    default: fail(type.range, "expected the type of a tensor, found `" + source_text(type.range) + "`");
+    case ast::TypeExpr::Kind::Tensor:
+      break;
+    default:
+      fail(type.range, "expected the type of a tensor, found `" + source_text(type.range) + "`");
   }
   Shape shape;
   for (const ast::Dim& dim : type.dims) {
@@ -62,8 +67,8 @@ TensorType Tracer::eval_type(const ast::TypeExpr& type) {
 void Tracer::bind_extent(const std::string& name, int64_t extent, SourceRange origin, const ast::Dim& dim,
                          const std::string& what) {
   const auto mismatch = [&](int64_t expected, SourceRange place, const std::string& text) {
-    auto handle = report(origin, what + " has extent " + std::to_string(extent) + " where `" + name + "` is " +
-                                     std::to_string(expected));
+    auto handle = report(origin, what + " has extent " + std::to_string(extent) + " where `" + name +
+                                     "` is " + std::to_string(expected));
     handle.note(place, text);
     if (!dim.range.file->is_library || !place) handle.note(dim.range, "it has to match here");
     throw Abort{};
@@ -73,7 +78,8 @@ void Tracer::bind_extent(const std::string& name, int64_t extent, SourceRange or
     if (bound.is_poison()) throw Abort{};
     if (!bound.is_int()) fail(dim.range, "the extent `" + name + "` is " + bound.describe() + ", not an int");
     if (bound.integer() != extent)
-      mismatch(bound.integer(), it->second.origin, "`" + name + "` is " + std::to_string(bound.integer()) + " here");
+      mismatch(bound.integer(), it->second.origin,
+               "`" + name + "` is " + std::to_string(bound.integer()) + " here");
     return;
   }
   if (const Symbol* s = symbols_.find(frame_->file(), name); s && s->kind == SymbolKind::Const) {
@@ -85,7 +91,8 @@ void Tracer::bind_extent(const std::string& name, int64_t extent, SourceRange or
   frame_->names[name] = {extent, origin, {}};
 }
 
-void Tracer::bind_type(const ast::TypeExpr& type, const TensorType& found, SourceRange origin, const std::string& what) {
+void Tracer::bind_type(const ast::TypeExpr& type, const TensorType& found, SourceRange origin,
+                       const std::string& what) {
   const int spread = spread_position(type);
   const int named = static_cast<int>(type.dims.size()) - (spread >= 0 ? 1 : 0);
   if (spread < 0 ? found.rank() != named : found.rank() < named) {
@@ -96,7 +103,8 @@ void Tracer::bind_type(const ast::TypeExpr& type, const TensorType& found, Sourc
   for (size_t i = 0, axis = 0; i < type.dims.size(); ++i) {
     const ast::Dim& dim = type.dims[i];
     if (dim.kind == ast::Dim::Kind::Extent) {
-      if (const std::string* name = extent_name(dim)) bind_extent(*name, found.shape[axis], origin, dim, what);
+      if (const std::string* name = extent_name(dim))
+        bind_extent(*name, found.shape[axis], origin, dim, what);
       ++axis;
       continue;
     }
@@ -105,11 +113,12 @@ void Tracer::bind_type(const ast::TypeExpr& type, const TensorType& found, Sourc
     const Shape extents(begin, begin + (found.rank() - named));
     axis += extents.size();
     if (!dim.name) continue;
-    const auto [it, is_new] = frame_->names.try_emplace(dim.name->text, Binding{AbstractValue::integers(extents), origin, {}});
+    const auto [it, is_new] =
+        frame_->names.try_emplace(dim.name->text, Binding{AbstractValue::integers(extents), origin, {}});
     if (is_new || it->second.value == AbstractValue::integers(extents)) continue;
     if (it->second.value.is_poison()) throw Abort{};
-    auto handle = report(origin, what + " has the extents " + shape_text(extents) + " where `.." + dim.name->text + "` is " +
-                                     it->second.value.text());
+    auto handle = report(origin, what + " has the extents " + shape_text(extents) + " where `.." +
+                                     dim.name->text + "` is " + it->second.value.text());
     handle.note(it->second.origin, "`.." + dim.name->text + "` is " + it->second.value.text() + " here");
     throw Abort{};
   }
@@ -132,8 +141,8 @@ void Tracer::check_computed_extents(const ast::TypeExpr& type, const TensorType&
   }
 }
 
-AbstractValue Tracer::coerce(const ast::TypeExpr& type, AbstractValue v, SourceRange origin, const std::string& what,
-                             SourceRange declared) {
+AbstractValue Tracer::coerce(const ast::TypeExpr& type, AbstractValue v, SourceRange origin,
+                             const std::string& what, SourceRange declared) {
   using Kind = ast::TypeExpr::Kind;
   const auto mismatch = [&](const std::string& wanted) {
     auto handle = report(origin, what + " is " + wanted + ", found " + v.describe());
@@ -161,14 +170,17 @@ AbstractValue Tracer::coerce(const ast::TypeExpr& type, AbstractValue v, SourceR
       return AbstractValue::list(std::move(elements));
     }
     case Kind::Bool:
-      if (!v.is_bool() && !(v.is_tensor() && v.tensor().type == TensorType{DType::Bool, {}})) mismatch("a bool");
+      if (!v.is_bool() && !(v.is_tensor() && v.tensor().type == TensorType{DType::Bool, {}}))
+        mismatch("a bool");
       return v;
     case Kind::Like: {
       const TensorType wanted = eval_type(type);
-      if (v.is_tensor() ? v.tensor().type != wanted : !v.is_scalar_constant() || wanted.rank() != 0) mismatch(wanted.str());
+      if (v.is_tensor() ? v.tensor().type != wanted : !v.is_scalar_constant() || wanted.rank() != 0)
+        mismatch(wanted.str());
       return v;
     }
-    case Kind::Tensor: break;
+    case Kind::Tensor:
+      break;
   }
   const DType dtype = element_type(type.dtype);
   if (v.is_tensor()) {
@@ -177,17 +189,21 @@ AbstractValue Tracer::coerce(const ast::TypeExpr& type, AbstractValue v, SourceR
     return v;
   }
   // A constant stays one; it is a scalar, or repeats as anything broadcasts.
-  const bool fits = v.is_bool() ? dtype == DType::Bool : v.is_float() ? is_float(dtype) : v.is_int() && dtype != DType::Bool;
+  const bool fits = v.is_bool()    ? dtype == DType::Bool
+                    : v.is_float() ? is_float(dtype)
+                                   : v.is_int() && dtype != DType::Bool;
   if (!fits || !(type.dims.empty() || is_one_spread(type))) mismatch(source_text(type.range));
   if (is_one_spread(type) && type.dims[0].name)
     frame_->names.try_emplace(type.dims[0].name->text, Binding{AbstractValue::integers({}), origin, {}});
   return is_float(dtype) ? AbstractValue(v.real()) : v;
 }
 
-TensorValue Tracer::coerce_exact(const AbstractValue& v, const TensorType& type, SourceRange range, const std::string& what,
-                                 SourceRange declared) {
-  if (!v.is_tensor() && !v.is_scalar_constant()) fail(range, what + " is " + type.str() + ", found " + v.describe());
-  const TensorValue t = v.is_tensor() ? v.tensor() : at(range, [&] { return make_splat(*context_, v, type); });
+TensorValue Tracer::coerce_exact(const AbstractValue& v, const TensorType& type, SourceRange range,
+                                 const std::string& what, SourceRange declared) {
+  if (!v.is_tensor() && !v.is_scalar_constant())
+    fail(range, what + " is " + type.str() + ", found " + v.describe());
+  const TensorValue t =
+      v.is_tensor() ? v.tensor() : at(range, [&] { return make_splat(*context_, v, type); });
   if (t.type == type) return t;
   auto handle = report(range, what + " is " + type.str() + ", found " + t.type.str());
   if (declared) handle.note(declared, "it is declared here");

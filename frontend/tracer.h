@@ -1,7 +1,8 @@
 // The checker and tracer: an abstract interpreter that walks the tree with constants and values of the graph.
 //
-// A mistake is reported where it is found and thrown as Abort to the nearest statement, whose targets become poison; reading poison
-// throws Abort without a word. So one run reports many mistakes and none of their consequences.
+// A mistake is reported where it is found and thrown as Abort to the nearest statement, whose targets become
+// poison; reading poison throws Abort without a word. So one run reports many mistakes and none of their
+// consequences.
 #pragma once
 #include <deque>
 #include <functional>
@@ -85,6 +86,7 @@ class Tracer {
   AbstractValue special_name(const std::string& name, SourceRange, bool& found);
   AbstractValue eval_binary(const ast::Expr&, const ast::Binary&);
   AbstractValue eval_index(const ast::Expr&, const ast::Index&);
+  IndexPart eval_range(const ast::Subscript&);
   AbstractValue index_list(const ast::Expr&, const ast::Index&, const AbstractValue& base);
   int64_t eval_int(const ast::Expr&, std::string_view what);
   bool eval_condition(const ast::Expr&);
@@ -93,23 +95,30 @@ class Tracer {
   TensorType eval_type(const ast::TypeExpr&);  // all extents known
   DType element_type(DType) const;
   void bind_type(const ast::TypeExpr&, const TensorType& found, SourceRange origin, const std::string& what);
-  void bind_extent(const std::string& name, int64_t extent, SourceRange origin, const ast::Dim&, const std::string& what);
-  void check_computed_extents(const ast::TypeExpr&, const TensorType& found, SourceRange origin, const std::string& what);
+  void bind_extent(const std::string& name, int64_t extent, SourceRange origin, const ast::Dim&,
+                   const std::string& what);
+  void check_computed_extents(const ast::TypeExpr&, const TensorType& found, SourceRange origin,
+                              const std::string& what);
   // The value as the type wants it; what cannot be is reported at `origin`.
-  AbstractValue coerce(const ast::TypeExpr&, AbstractValue, SourceRange origin, const std::string& what, SourceRange declared);
-  TensorValue coerce_exact(const AbstractValue&, const TensorType&, SourceRange, const std::string& what, SourceRange declared);
+  AbstractValue coerce(const ast::TypeExpr&, AbstractValue, SourceRange origin, const std::string& what,
+                       SourceRange declared);
+  TensorValue coerce_exact(const AbstractValue&, const TensorType&, SourceRange, const std::string& what,
+                           SourceRange declared);
 
   // --- trace_call.cpp
   AbstractValue eval_call(const ast::Expr&, const ast::Call&);
   FunctionValue resolve_callee(const ast::Name&);
   std::vector<CallArgument> eval_arguments(const ast::Call&, std::string& scope_name, const FunctionValue&);
-  AbstractValue call(const FunctionValue&, std::vector<CallArgument>, SourceRange, const std::string& scope_name);
+  AbstractValue call(const FunctionValue&, std::vector<CallArgument>, SourceRange,
+                     const std::string& scope_name);
   AbstractValue call_builtin(const Builtin&, std::vector<CallArgument>, SourceRange);
-  AbstractValue call_symbol(const Symbol&, std::vector<CallArgument>, SourceRange, const std::string& scope_name);
-  // Matches arguments with parameters by position and name: the index of the argument for each parameter, or -1.
+  AbstractValue call_symbol(const Symbol&, std::vector<CallArgument>, SourceRange,
+                            const std::string& scope_name);
+  // Matches arguments with parameters by position and name: the index of the argument for each parameter, or
+  // -1.
   std::vector<int> match_arguments(const std::string& callee, const std::vector<std::string>& parameters,
-                                   const std::vector<bool>& required, const std::vector<CallArgument>&, SourceRange call,
-                                   SourceRange declared);
+                                   const std::vector<bool>& required, const std::vector<CallArgument>&,
+                                   SourceRange call, SourceRange declared);
   // Into the current frame, which is the callee's.
   void bind_parameters(const Symbol&, const std::vector<CallArgument>&, SourceRange call);
   AbstractValue run_body(Frame&);
@@ -134,7 +143,8 @@ class Tracer {
   void name_value(const std::string& name, const AbstractValue&);
   [[noreturn]] void fail_parameter_in_train(const ast::Declaration&);
   // The variable that a declaration means, made and initialized when it is new.
-  Variable& declare_variable(const std::string& path, VariableKind, const TensorType&, const ast::Declaration&, SourceRange);
+  Variable& declare_variable(const std::string& path, VariableKind, const TensorType&,
+                             const ast::Declaration&, SourceRange);
   void initialize(const Variable&, const ast::Expr& initializer);
 
   // --- trace_entry.cpp
@@ -151,7 +161,8 @@ class Tracer {
   void exec_minimize(const ast::Minimize&, SourceRange);
   std::vector<Variable*> minimized_parameters(const ast::Minimize&, Value loss);
   void run_stage(MinimizeState&, const ast::Expr& stage);
-  void run_stage_body(MinimizeState&, const Symbol& optimizer, const Frame& arguments, size_t parameter, SourceRange call);
+  void run_stage_body(MinimizeState&, const Symbol& optimizer, const Frame& arguments, size_t parameter,
+                      SourceRange call);
   void declare_optimizer_state(const ast::Declaration&, SourceRange);
   void assign_optimizer_name(const ast::Name&, const AbstractValue&, SourceRange);
   std::vector<Variable*> parameters_under(const std::string& path);
@@ -165,21 +176,22 @@ class Tracer {
   PurityAnalysis purity_;
   std::unique_ptr<Module> module_;
 
-  DType float_type_;  // what f32 means: options, or the element type of the parameter whose optimizer is traced
+  DType
+      float_type_;  // what f32 means: options, or the element type of the parameter whose optimizer is traced
   GraphContext* context_ = nullptr;
   GraphContext* init_ = nullptr;
   Frame* frame_ = nullptr;
   SourceRange here_;
   MinimizeState* minimize_ = nullptr;
-  int minimize_count_ = 0;           // of the entry
-  int64_t next_stream_ = 0;          // of the module's random places
-  int64_t unrolled_ = 0;             // iterations of all loops
+  int minimize_count_ = 0;             // of the entry
+  int64_t next_stream_ = 0;            // of the module's random places
+  int64_t unrolled_ = 0;               // iterations of all loops
   std::vector<const Symbol*> active_;  // functions being traced, outermost first
 
   std::map<const Symbol*, AbstractValue> constants_;
   std::set<const Symbol*> constants_in_progress_;
-  std::set<std::string> reported_;  // place and message
-  std::map<std::string, std::string> kept_;  // specialization -> name of the composite
+  std::set<std::string> reported_;                // place and message
+  std::map<std::string, std::string> kept_;       // specialization -> name of the composite
   std::map<std::string, SourceRange> minimized_;  // parameters the entry has updated -> by which statement
   std::vector<Graph::Result> gradient_results_;
 };

@@ -1,6 +1,7 @@
 #include "frontend/value.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "frontend/builtins.h"
 #include "frontend/symbols.h"
@@ -35,11 +36,13 @@ AbstractValue AbstractValue::integers(const std::vector<int64_t>& values) {
 }
 
 AbstractValue AbstractValue::results(std::vector<AbstractValue> values) {
-  return AbstractValue(Variant(Results{std::make_shared<const std::vector<AbstractValue>>(std::move(values))}));
+  return AbstractValue(
+      Variant(Results{std::make_shared<const std::vector<AbstractValue>>(std::move(values))}));
 }
 
 bool AbstractValue::is_constant() const {
-  if (is_list()) return std::all_of(elements().begin(), elements().end(), [](auto& e) { return e.is_constant(); });
+  if (is_list())
+    return std::all_of(elements().begin(), elements().end(), [](auto& e) { return e.is_constant(); });
   return is_scalar_constant() || is_string() || is_function() || is_type() || is_nothing();
 }
 

@@ -17,7 +17,7 @@ struct Symbol;
 struct TensorValue {
   Value value;
   TensorType type;
-  const GraphContext* context = nullptr;
+  GraphContext* context = nullptr;
 };
 
 // A function as a constant: one of the program or one of the compiler's own.
@@ -31,12 +31,15 @@ struct FunctionValue {
 // An immutable value; lists are shared.
 class AbstractValue {
  public:
-  struct Poison {};   // stands for something that was reported already
-  struct Nothing {};  // what a call without result gives; also `none`, the default of some built-in parameters
+  struct Poison {};  // stands for something that was reported already
+  struct Nothing {
+  };  // what a call without result gives; also `none`, the default of some built-in parameters
   using List = std::shared_ptr<const std::vector<AbstractValue>>;
-  struct Results { List values; };  // two or more, of a call
-  using Variant = std::variant<Poison, Nothing, int64_t, double, bool, std::string, List, FunctionValue, TensorType,
-                               TensorValue, Results>;
+  struct Results {
+    List values;
+  };  // two or more, of a call
+  using Variant = std::variant<Poison, Nothing, int64_t, double, bool, std::string, List, FunctionValue,
+                               TensorType, TensorValue, Results>;
 
   AbstractValue() : data_(Nothing{}) {}
   AbstractValue(int64_t v) : data_(v) {}
