@@ -128,15 +128,18 @@ void Tracer::finish_entry(Entry& entry) {
         if (const auto it = changed->find(v.name);
             it != changed->end() && it->second != context_->variable(v))
           entry.graph.updates.push_back({v.name, it->second});
-  entry.graph.erase_dead();
-  const auto nodes = entry.graph.nodes();
+  std::vector<NodeId> ends;
+  for (const Graph::Result& r : entry.graph.results) ends.push_back(r.value.node);
+  for (const Graph::Update& u : entry.graph.updates) ends.push_back(u.value.node);
+  const auto used = entry.graph.ancestors(ends);
   const bool draws =
-      std::any_of(nodes.begin(), nodes.end(), [&](NodeId n) { return entry.graph[n].op == Op::Random; });
+      std::any_of(used.begin(), used.end(), [&](NodeId n) { return entry.graph[n].op == Op::Random; });
   if (updates && (entry.kind == EntryKind::Train || draws)) {
     context_->builder.location = {};
     const Value next = context_->builder.add(step_counter(), 1.0);
     entry.graph.updates.push_back({counter_variable().name, next});
   }
+  entry.graph.erase_dead();
   entry.graph.compact();
 }
 
