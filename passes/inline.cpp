@@ -19,17 +19,6 @@ Frame with_caller(const Frame& inner, const Frame& call) {
   return std::make_shared<CallFrame>(CallFrame{inner->call, inner->callee, with_caller(inner->caller, call)});
 }
 
-void add_frame(Graph& body, const Location& call, const std::string& callee) {
-  if (!call.range) return;
-  const auto frame = std::make_shared<CallFrame>(CallFrame{call.range, callee, call.frame});
-  for (const NodeId id : body.nodes()) {
-    Location location = body[id].location;
-    if (!location.range) continue;
-    location.frame = with_caller(location.frame, frame);
-    body.set_location(id, location);
-  }
-}
-
 class Inliner {
  public:
   Inliner(Module& module, PassContext& context) : module_(module), context_(context) {}
@@ -61,8 +50,7 @@ class Inliner {
       Function* function = module_.find_function(call.attributes.string(Attr::Symbol));
       NNCC_CHECK(function, "call of an unknown function");
       flatten(*function);
-      Graph body = function->body;
-      add_frame(body, call.location, function->callee.empty() ? function->name : function->callee);
+      const Graph body = located_body(*function, call.location);
       const std::vector<Value> results = inline_body(body, call.operands, graph, call.location);
       for (size_t i = 0; i < results.size(); ++i)
         graph.replace_all_uses({id, static_cast<int32_t>(i)}, results[i]);
@@ -99,6 +87,20 @@ class Inliner {
 };
 
 }  // namespace
+
+Graph located_body(const Function& function, const Location& call) {
+  Graph body = function.body;
+  if (!call.range) return body;
+  const std::string& callee = function.callee.empty() ? function.name : function.callee;
+  const auto frame = std::make_shared<CallFrame>(CallFrame{call.range, callee, call.frame});
+  for (const NodeId id : body.nodes()) {
+    Location location = body[id].location;
+    if (!location.range) continue;
+    location.frame = with_caller(location.frame, frame);
+    body.set_location(id, location);
+  }
+  return body;
+}
 
 bool inline_calls(Module& module, PassContext& context) { return Inliner(module, context).run(); }
 

@@ -6,10 +6,13 @@
 // becomes
 //   %p = mul %x, %x : f32[4]
 #pragma once
+#include "ir/module.h"
 #include "passes/pass.h"
 
 namespace nncc {
 
 bool inline_calls(Module&, PassContext&);
+// A copy of the body of `function` whose nodes name a call of it, at `call`, as their outermost frame.
+Graph located_body(const Function& function, const Location& call);
 
 }  // namespace nncc

@@ -7,6 +7,7 @@
 #include "passes/flatten_updates.h"
 #include "passes/fold_constants.h"
 #include "passes/fuse_kernels.h"
+#include "passes/fuse_softmax_cross_entropy.h"
 #include "passes/hoist_weights.h"
 #include "passes/inline.h"
 #include "passes/pass.h"
@@ -17,6 +18,8 @@ namespace nncc {
 
 std::span<const PassInfo> all_passes() {
   static constexpr PassInfo kPasses[] = {
+      {"fuse-softmax-cross-entropy", "takes the logarithm of a softmax without computing the softmax",
+       fuse_softmax_cross_entropy},
       {"inline", "replaces calls of composites by their bodies", inline_calls},
       {"canonicalize", "rewrites to simpler forms, rule by rule", canonicalize},
       {"fold-constants", "computes at compile time what depends on constants alone", fold_constants},
@@ -36,15 +39,18 @@ std::span<const NamedPipeline> named_pipelines() {
   static constexpr NamedPipeline kPipelines[] = {
       {"O0", "inline,autodiff,dce,fuse-kernels,plan-memory"},
       {"O1", "inline,canonicalize,cse,autodiff,canonicalize,cse,dce,fuse-kernels,plan-memory"},
+      // Gradients of a simple graph, then a simple graph of the gradients, then kernels.
       {"O2",
-       "inline,canonicalize,cse,autodiff,canonicalize,fold-constants,cse,dce,flatten-updates,assign-layout,"
-       "hoist-weights,fuse-kernels,plan-memory"},
+       "fuse-softmax-cross-entropy,inline,canonicalize,cse,"
+       "autodiff,canonicalize,fold-constants,canonicalize,cse,dce,"
+       "flatten-updates,assign-layout,hoist-weights,fuse-kernels,plan-memory"},
   };
   return kPipelines;
 }
 
 std::span<const PassOrder> pass_orders() {
   static constexpr PassOrder kOrders[] = {
+      {"fuse-softmax-cross-entropy", "inline", "it knows calls by their names"},
       {"inline", "autodiff", "gradients are made for primitives, not for calls"},
       {"autodiff", "flatten-updates", "updates are arithmetic once gradients are"},
       {"flatten-updates", "fuse-kernels", "kernels hide the arithmetic of updates"},

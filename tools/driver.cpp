@@ -13,6 +13,7 @@
 #include "llvm/Support/MemoryBuffer.h"
 #include "llvm/Support/Path.h"
 #include "llvm/Support/raw_ostream.h"
+#include "passes/claimed_calls.h"
 
 namespace nncc {
 namespace {
@@ -138,7 +139,7 @@ std::unique_ptr<Module> Driver::read_module() {
     TraceOptions trace;
     trace.constants = options_.constants;
     trace.float_type = options_.float_type;
-    trace.kept_calls = {"softmax_cross_entropy", "cross_entropy", "softmax", "log_softmax"};
+    trace.kept_calls.insert(std::begin(kClaimedCalls), std::end(kClaimedCalls));
     trace.gradient_entries = options_.gradient_entries;
     module = timed("trace", [&] { return trace_program(*program_, trace, diags_); });
   }
