@@ -54,12 +54,11 @@ void bench(const nncc::testing::KernelLibrary& library, size_t i, const nncc::Fu
   const int calls = std::max(1, static_cast<int>(0.005 / std::max(run(1), 1e-8)));
   std::vector<double> times;
   for (int r = 0; r < 21; ++r) times.push_back(run(calls));
-  std::nth_element(times.begin(), times.begin() + 10, times.end());
-  const double t = times[10];
+  const double t = *std::min_element(times.begin(), times.end());
   const nncc::KernelInfo info = nncc::describe_kernel(kernel);
   std::printf("%-16s %10.3f us %8.2f GF/s %7.2f GB/s  %-16s %s\n", kernel.name.c_str(), t * 1e6,
               static_cast<double>(info.flops) / t * 1e-9, static_cast<double>(info.bytes) / t * 1e-9,
-              std::string(nncc::kernel_form_name(nncc::kernel_form(kernel.body))).c_str(),
+              std::string(nncc::schedule_form_name(nncc::schedule_form(kernel.body))).c_str(),
               info.description.c_str());
   std::fflush(stdout);
   for (void* host : hosts) std::free(host);

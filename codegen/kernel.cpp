@@ -1,11 +1,14 @@
 #include "codegen/kernel.h"
 
+#include <map>
 #include <mutex>
 #include <set>
 
 #include "codegen/schedule.h"
 #include "ir/print.h"
 #include "llvm/ADT/SmallVector.h"
+#include "llvm/IR/IRBuilder.h"
+#include "llvm/IR/Instructions.h"
 #include "llvm/IR/LLVMContext.h"
 #include "llvm/IR/Module.h"
 #include "llvm/Support/raw_ostream.h"
@@ -27,9 +30,11 @@ void install_reporter() {
 }
 
 Pipeline schedule(Lowering& lowering, const ScheduleOptions& options) {
-  switch (kernel_form(lowering.body())) {
-    case KernelForm::Elementwise:
+  switch (schedule_form(lowering.body())) {
+    case ScheduleForm::Elementwise:
       return schedule_elementwise(lowering, options);
+    case ScheduleForm::MatMul:
+      return schedule_matmul(lowering, options);
     default:
       return schedule_generic(lowering, options);
   }
@@ -63,6 +68,41 @@ void append_kernel(Halide::Module& all, const KernelSource& source, const Codege
   for (const auto& buffer : module.buffers()) all.append(buffer);
 }
 
+// A session has all its memory before the first kernel runs: what Halide would take from the heap (all
+// buffers over 16 KiB) lies in the frame of the function that asks for it. Schedules keep it below
+// kStackBytes.
+void put_buffers_on_stack(llvm::Module& module) {
+  const auto calls_of = [&](const char* name) {
+    std::vector<llvm::CallInst*> calls;
+    if (llvm::Function* function = module.getFunction(name)) {
+      for (llvm::User* user : function->users()) {
+        auto* call = llvm::dyn_cast<llvm::CallInst>(user);
+        NNCC_CHECK(call && call->getCalledFunction() == function,
+                   std::string("the address of ") + name + " is taken");
+        calls.push_back(call);
+      }
+    }
+    return calls;
+  };
+  for (llvm::CallInst* call : calls_of("halide_free")) call->eraseFromParent();
+  std::map<llvm::Function*, uint64_t> total;
+  for (llvm::CallInst* call : calls_of("halide_malloc")) {
+    llvm::Function* function = call->getFunction();
+    const auto* size = llvm::dyn_cast<llvm::ConstantInt>(call->getArgOperand(1));
+    NNCC_CHECK(size, "a buffer of unknown size in " + function->getName().str());
+    NNCC_CHECK((total[function] += size->getZExtValue()) <= 2 * kStackBytes,
+               "a buffer too large for the stack in " + function->getName().str());
+    llvm::IRBuilder<> builder(&function->getEntryBlock(), function->getEntryBlock().begin());
+    llvm::AllocaInst* buffer =
+        builder.CreateAlloca(llvm::ArrayType::get(builder.getInt8Ty(), size->getZExtValue()));
+    buffer->setAlignment(llvm::Align(64));
+    call->replaceAllUsesWith(builder.CreateBitCast(buffer, call->getType()));
+    call->eraseFromParent();
+  }
+  for (const char* name : {"halide_free", "halide_malloc"})
+    if (llvm::Function* function = module.getFunction(name)) function->eraseFromParent();
+}
+
 }  // namespace
 
 std::unique_ptr<llvm::Module> compile_kernels(std::span<const KernelSource> sources,
@@ -91,6 +131,7 @@ std::unique_ptr<llvm::Module> compile_kernels(std::span<const KernelSource> sour
       function.setLinkage(llvm::GlobalValue::InternalLinkage);
     }
   }
+  put_buffers_on_stack(*module);
   for (llvm::GlobalVariable& variable : module->globals())
     if (!variable.isDeclaration()) variable.setLinkage(llvm::GlobalValue::InternalLinkage);
   return module;

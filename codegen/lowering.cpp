@@ -46,26 +46,59 @@ Type compute_type(DType dtype) {
   }
 }
 
-Expr flatten_index(const Shape& shape, const Index& index) {
+namespace {
+
+bool same(const Expr& a, const Expr& b) { return a.same_as(b) || Halide::Internal::equal(a, b); }
+
+}  // namespace
+
+Expr Lowering::flatten(const Shape& shape, const Index& index) const {
   NNCC_CHECK(index.size() == shape.size(), "index and shape differ in rank");
+  Shape extents;
+  Index parts;
+  for (size_t i = 0; i < shape.size(); ++i) {
+    if (shape[i] == 1) continue;
+    extents.push_back(shape[i]);
+    parts.push_back(index[i]);
+  }
   Expr flat = 0;
-  for (size_t i = 0; i < shape.size(); ++i) flat = flat * static_cast<int>(shape[i]) + index[i];
+  for (size_t i = 0; i < extents.size();) {
+    // The longest run from here that was one coordinate before.
+    const Unflattened* found = nullptr;
+    for (const Unflattened& u : unflattened_) {
+      const size_t n = u.shape.size();
+      if (i + n > extents.size() || (found && n <= found->shape.size())) continue;
+      if (std::equal(u.shape.begin(), u.shape.end(), extents.begin() + i) &&
+          std::equal(u.index.begin(), u.index.end(), parts.begin() + i, same))
+        found = &u;
+    }
+    const size_t n = found ? found->shape.size() : 1;
+    int extent = 1;
+    for (size_t j = 0; j < n; ++j) extent *= static_cast<int>(extents[i + j]);
+    flat = flat * extent + (found ? found->flat : parts[i]);
+    i += n;
+  }
   return Halide::Internal::simplify(flat);
 }
 
-Index unflatten_index(const Shape& shape, const Expr& flat) {
+Index Lowering::unflatten(const Shape& shape, const Expr& flat) {
   Index index(shape.size());
+  Unflattened record{{}, {}, flat};
   Expr rest = flat;
   for (size_t i = shape.size(); i-- > 0;) {
     const int extent = static_cast<int>(shape[i]);
     const bool outermost = std::all_of(shape.begin(), shape.begin() + i, [](int64_t e) { return e == 1; });
     index[i] = extent == 1 ? Expr(0) : Halide::Internal::simplify(outermost ? rest : rest % extent);
     rest = rest / extent;
+    if (extent == 1) continue;
+    record.shape.insert(record.shape.begin(), shape[i]);
+    record.index.insert(record.index.begin(), index[i]);
   }
+  if (record.shape.size() > 1) unflattened_.push_back(std::move(record));
   return index;
 }
 
-Index reshape_index(const Shape& shape, const Shape& other, const Index& index) {
+Index Lowering::reshape(const Shape& shape, const Shape& other, const Index& index) {
   Index result(other.size(), Expr(0));
   size_t i = 0, j = 0;
   while (true) {
@@ -84,7 +117,7 @@ Index reshape_index(const Shape& shape, const Shape& other, const Index& index) 
     const Shape from(shape.begin() + first_i, shape.begin() + i),
         to(other.begin() + first_j, other.begin() + j);
     const Index part(index.begin() + first_i, index.begin() + i);
-    const Index mapped = from == to ? part : unflatten_index(to, flatten_index(from, part));
+    const Index mapped = from == to ? part : unflatten(to, flatten(from, part));
     std::copy(mapped.begin(), mapped.end(), result.begin() + first_j);
   }
   return result;
@@ -117,14 +150,11 @@ Expr Lowering::at(Value v, const Index& index) {
   NNCC_CHECK(flat || index.size() == shape.size(), "index of another rank than the value");
   auto& known = memo_[v];
   for (const auto& [i, e] : known) {
-    if (std::equal(i.begin(), i.end(), index.begin(), index.end(), [](const Expr& a, const Expr& b) {
-          return a.same_as(b) || Halide::Internal::equal(a, b);
-        }))
-      return e;
+    if (std::equal(i.begin(), i.end(), index.begin(), index.end(), same)) return e;
   }
   Expr result;
   const Node& node = body_[v.node];
-  const auto full_index = [&] { return flat ? unflatten_index(shape, index[0]) : index; };
+  const auto full_index = [&] { return flat ? unflatten(shape, index[0]) : index; };
   if (auto provided = provided_.find(v); provided != provided_.end()) {
     result = provided->second(full_index());
   } else if (op_info(node.op).has(Reduction) || op_info(node.op).has(Contraction)) {

@@ -21,13 +21,6 @@ using Access = std::function<Halide::Expr(const Index&)>;
 Halide::Type storage_type(DType);
 Halide::Type compute_type(DType);
 
-// The row-major position of `index` in `shape`, and back.
-Halide::Expr flatten_index(const Shape& shape, const Index& index);
-Index unflatten_index(const Shape& shape, const Halide::Expr& flat);
-// Where the element at `index` of `shape` lies in `other`, of equal size. Axes that pass through unchanged
-// keep their coordinate.
-Index reshape_index(const Shape& shape, const Shape& other, const Index& index);
-
 class Lowering {
  public:
   // `accurate`: no form that costs digits. The body must outlive this.
@@ -45,6 +38,14 @@ class Lowering {
   void set_fallback(std::function<Access(Value)> fallback) { fallback_ = std::move(fallback); }
   bool is_provided(Value v) const { return provided_.count(v) != 0; }
 
+  // The row-major position of `index` in `shape`, and back. A run of coordinates that came from unflatten()
+  // goes back to what it was made of, so that loops over merged axes cost no arithmetic.
+  Halide::Expr flatten(const Shape& shape, const Index& index) const;
+  Index unflatten(const Shape& shape, const Halide::Expr& flat);
+  // Where the element at `index` of `shape` lies in `other`, of equal size. Axes that pass through unchanged
+  // keep their coordinate.
+  Index reshape(const Shape& shape, const Shape& other, const Index& index);
+
   // One flat buffer for each argument of the body, in order.
   const std::vector<Halide::ImageParam>& inputs() const { return inputs_; }
   std::vector<Halide::Argument> arguments() const;
@@ -58,6 +59,12 @@ class Lowering {
   std::function<Access(Value)> fallback_;
   // What was lowered lately: keeps shared subexpressions shared, so that size stays linear in the body's.
   std::map<Value, std::vector<std::pair<Index, Halide::Expr>>> memo_;
+  struct Unflattened {
+    Shape shape;  // without axes of extent 1
+    Index index;
+    Halide::Expr flat;
+  };
+  std::vector<Unflattened> unflattened_;
   friend struct LoweringRules;
 };
 

@@ -29,8 +29,8 @@ struct LoweringRules {
   Expr operand_at(int i, const Index& where) const { return lowering.at(node.operands[i], where); }
   Expr scalar(int i) const { return lowering.at(node.operands[i], {}); }
   bool is_flat() const { return index.size() == 1 && type().rank() != 1; }
-  Index full_index() const { return is_flat() ? unflatten_index(type().shape, index[0]) : index; }
-  Expr flat_index() const { return is_flat() ? index[0] : flatten_index(type().shape, index); }
+  Index full_index() const { return is_flat() ? lowering.unflatten(type().shape, index[0]) : index; }
+  Expr flat_index() const { return is_flat() ? index[0] : lowering.flatten(type().shape, index); }
   Halide::ImageParam& input(int64_t i) const { return lowering.inputs_[i]; }
   std::map<NodeId, Halide::Buffer<>>& constants() const { return lowering.constants_; }
 };
@@ -226,7 +226,7 @@ Expr lower_Reshape(Rules r) {
     if (to.empty()) return r.operand_at(0, {});
     return r.operand_at(0, {r.index[0]});
   }
-  return r.operand_at(0, reshape_index(r.type().shape, to, r.index));
+  return r.operand_at(0, r.lowering.reshape(r.type().shape, to, r.index));
 }
 
 Expr lower_Broadcast(Rules r) {

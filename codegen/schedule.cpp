@@ -13,31 +13,56 @@ using Halide::RDom;
 using Halide::Tuple;
 using Halide::Var;
 
-std::string_view kernel_form_name(KernelForm form) {
+std::string_view schedule_form_name(ScheduleForm form) {
   switch (form) {
-    case KernelForm::Elementwise:
+    case ScheduleForm::Elementwise:
       return "elementwise";
-    case KernelForm::MatMul:
+    case ScheduleForm::MatMul:
       return "matmul";
-    case KernelForm::RowReduction:
+    case ScheduleForm::RowReduction:
       return "row reduction";
-    case KernelForm::ColumnReduction:
+    case ScheduleForm::ColumnReduction:
       return "column reduction";
-    case KernelForm::FullReduction:
+    case ScheduleForm::FullReduction:
       return "full reduction";
-    case KernelForm::Generic:
+    case ScheduleForm::Generic:
       return "generic";
   }
   NNCC_UNREACHABLE("unknown kernel form");
 }
 
-KernelForm kernel_form(const Graph& body) {
-  int anchors = 0;
+namespace {
+
+// Every result has one element for each of the product's, and reads it at the same place.
+bool is_matmul_body(const Graph& body) {
+  Value product;
+  for (NodeId id : body.nodes())
+    if (op_info(body[id].op).has(Contraction)) product = {id, 0};
+  const int64_t size = body.type(product).num_elements();
+  const auto is_element_by_element = [&](NodeId id) {
+    const Node& node = body[id];
+    return op_info(node.op).has(Elementwise) || node.op == Op::Reshape;
+  };
+  for (const Graph::Result& r : body.results)
+    if (body.type(r.value).num_elements() != size) return false;
+  const NodeId roots[] = {product.node};
+  for (NodeId id : body.descendants(roots))
+    if (id != product.node && !is_element_by_element(id)) return false;
+  return true;
+}
+
+}  // namespace
+
+ScheduleForm schedule_form(const Graph& body) {
+  int reductions = 0, products = 0;
   for (NodeId id : body.nodes()) {
     const OpInfo& info = op_info(body[id].op);
-    anchors += info.has(Reduction) || info.has(Contraction);
+    reductions += info.has(Reduction);
+    if (info.has(Contraction)) ++products;
   }
-  return anchors == 0 ? KernelForm::Elementwise : KernelForm::Generic;
+  if (reductions + products == 0) return ScheduleForm::Elementwise;
+  if (products == 1 && reductions == 0 && is_matmul_body(body)) return ScheduleForm::MatMul;
+  return ScheduleForm::Generic;
 }
 
 int ScheduleOptions::lanes(const Graph& body) const {

@@ -12,7 +12,7 @@
 namespace nncc {
 
 // What a body is built around, and so which schedule it gets.
-enum class KernelForm {
+enum class ScheduleForm {
   Elementwise,      // nothing but elementwise ops and movement
   MatMul,           // one product, and what is done with each of its elements
   RowReduction,     // reductions over the last axis, and what is done along the rows
@@ -20,8 +20,8 @@ enum class KernelForm {
   FullReduction,    // sums over everything to scalars
   Generic,          // anything else
 };
-std::string_view kernel_form_name(KernelForm);
-KernelForm kernel_form(const Graph& body);
+std::string_view schedule_form_name(ScheduleForm);
+ScheduleForm schedule_form(const Graph& body);
 
 // Functions whose stages write the results. Result i of the body is buffer `order[i]` of them, counting a
 // Tuple's elements.

@@ -99,11 +99,11 @@ struct Loops {
   std::vector<Shape> axes;  // of the shape, in each loop
   std::vector<Var> vars;
   // Element of the shape where the loops stand. With one loop it is flat.
-  Index index() const {
+  Index index(Lowering& lowering) const {
     if (vars.size() == 1) return {vars[0]};
     Index index;
     for (size_t i = 0; i < vars.size(); ++i) {
-      const Index part = unflatten_index(axes[i], vars[i]);
+      const Index part = lowering.unflatten(axes[i], vars[i]);
       index.insert(index.end(), part.begin(), part.end());
     }
     return index;
@@ -196,7 +196,7 @@ Pipeline schedule_elementwise(Lowering& lowering, const ScheduleOptions& options
       const bool flat = loops.vars.size() == 1;
       values.push_back(lowering.stored_at(v, rank == 0 ? Index{}
                                              : flat    ? Index{loops.vars[0]}
-                                                       : loops.index()));
+                                                       : loops.index(lowering)));
     }
     if (values.size() == 1)
       out(reversed(loops.vars)) = values[0];

@@ -42,8 +42,7 @@ class Generic {
       else
         out(reversed(vars)) = Halide::Tuple(values);
       for (Func& child : children_.back())
-        child.compute_at(out, shape.empty() ? Var::outermost() : vars.back())
-            .store_in(Halide::MemoryType::Stack);
+        child.compute_at(out, shape.empty() ? Var::outermost() : vars.back());
       const int lanes = options_.lanes(body);
       if (!shape.empty() && children_.back().empty() && shape.back() >= lanes)
         out.vectorize(vars.back(), lanes, Halide::TailStrategy::GuardWithIf);
@@ -62,7 +61,7 @@ class Generic {
     if (bytes <= kStackBytes / 4 && stack_ + bytes <= kStackBytes) {
       stack_ += bytes;
       Func f = define(v);
-      f.compute_root().store_in(Halide::MemoryType::Stack);
+      f.compute_root();
       lowering_.provide(v, access_reduction(body, v, f));
       return access_reduction(body, v, f);
     }
@@ -84,7 +83,6 @@ class Generic {
         child.compute_at(f, f.args()[0]);
       else
         child.compute_at(f, Var::outermost());
-      child.store_in(Halide::MemoryType::Stack);
     }
     children_.pop_back();
     return f;
