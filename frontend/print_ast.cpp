@@ -13,7 +13,7 @@ using namespace ast;
 
 namespace {
 
-constexpr size_t kWidth = 110;
+constexpr size_t kLineWidth = 110;
 constexpr int kIndent = 2;
 constexpr int kContinuation = 4;
 // Places where a line that got too long may be broken; neither can come from a program's text.
@@ -41,6 +41,8 @@ size_t width(std::string_view text) {
 
 class Printer {
  public:
+  explicit Printer(size_t line_width = kLineWidth) : width_(line_width) {}
+
   std::string file(const File& file) {
     bool first = true;
     for (const Item& item : file.items) {
@@ -84,7 +86,7 @@ class Printer {
     const size_t newline = text.find('\n');
     std::string head = text.substr(0, newline);
     const std::string rest = newline == std::string::npos ? "" : flat(text.substr(newline));
-    if (indent_ + width(head) <= kWidth) {
+    if (indent_ + width(head) <= width_) {
       out_ += flat(std::move(head)) + rest;
       return;
     }
@@ -107,7 +109,7 @@ class Printer {
   // text.
   size_t fill(const std::string& text, size_t column, size_t continuation, int depth = 0) {
     const int deepest = deepest_break(text);
-    if (column + width(text) <= kWidth || depth > deepest) {
+    if (column + width(text) <= width_ || depth > deepest) {
       out_ += flat(text);
       return column + width(text);
     }
@@ -120,7 +122,7 @@ class Printer {
       if (c != kSoftBreak || (i < text.size() && open > depth)) continue;
       const std::string piece = text.substr(begin, i - begin);
       if (begin > 0) {
-        if (column + 1 + width(piece) > kWidth) {
+        if (column + 1 + width(piece) > width_) {
           out_ += '\n';
           out_.append(continuation, ' ');
           column = continuation;
@@ -207,7 +209,7 @@ class Printer {
       statement(*b.statements.front());
       out_ += " }";
       const size_t line = out_.rfind('\n', start) + 1;
-      if (out_.find('\n', start) == std::string::npos && width(std::string_view(out_).substr(line)) <= kWidth)
+      if (out_.find('\n', start) == std::string::npos && width(std::string_view(out_).substr(line)) <= width_)
         return;
       out_.resize(start);
     }
@@ -422,6 +424,7 @@ class Printer {
     return text + "]";
   }
 
+  const size_t width_;  // of a line
   std::string out_;
   size_t indent_ = 0;
   int brackets_ = 0;  // open around what is being printed
@@ -444,7 +447,7 @@ std::vector<std::string> library_signatures() {
     const auto file = parse_file(source, diags);
     for (const Item& item : file->items) {
       const auto* f = std::get_if<ast::Function>(&item.node);
-      if (f && !f->name.text.starts_with('_')) lines.push_back(Printer().signature(*f));
+      if (f && !f->name.text.starts_with('_')) lines.push_back(Printer(SIZE_MAX).signature(*f));
     }
   }
   return lines;
