@@ -35,15 +35,20 @@ bool merge_along_edges(const Graph& graph, FusionGroups& groups) {
 constexpr int64_t kSmall = 4096;
 
 // Groups of one form over equal counts that read the same, or are small.
-void merge_across(FusionGroups& groups) {
+void merge_across(const Graph& graph, FusionGroups& groups) {
   using Key = std::pair<KernelForm, int64_t>;
   std::map<Key, std::vector<int>> alike;
   for (int group : groups.order()) {
     const KernelForm form = groups.groups()[group].form;
     if (form == KernelForm::MatMul || form == KernelForm::Single) continue;
     int64_t widest = 0;
-    for (NodeId id : groups.groups()[group].nodes) widest = std::max(widest, groups.count(id));
-    alike[{form, widest}].push_back(group);
+    bool rearranges = false;  // loops over other axes would not go together
+    for (NodeId id : groups.groups()[group].nodes) {
+      rearranges = rearranges || fusion_role(graph[id].op) == FusionRole::Rearrange;
+      widest = std::max(widest, groups.count(id));
+      for (Value operand : graph[id].operands) widest = std::max(widest, graph.type(operand).num_elements());
+    }
+    if (!rearranges) alike[{form, widest}].push_back(group);
   }
   for (auto& [key, members] : alike) {
     for (size_t a = 0; a < members.size(); ++a) {
@@ -145,7 +150,7 @@ bool fuse(Graph& graph, Module& module, KernelTable& kernels, PassContext& conte
   FusionGroups groups(graph);
   while (merge_along_edges(graph, groups)) {
   }
-  merge_across(groups);
+  merge_across(graph, groups);
   while (merge_along_edges(graph, groups)) {
   }
   context.count("values computed again instead of stored", Recomputation(graph, groups).run());
