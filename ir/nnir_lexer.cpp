@@ -80,8 +80,16 @@ NnirToken NnirLexer::next() {
     ++at_;
     ++text_begin;
     token.kind = c == '%' ? NnirToken::Value : NnirToken::Symbol;
-    if (peek() == '"' && !skip_string()) token.kind = NnirToken::Invalid;
-    skip_name();
+    if (peek() == '"') {
+      if (!skip_string()) token.kind = NnirToken::Invalid;
+      // Only a name made unique goes on after the quotes: %"a b".1
+      if (token.kind == NnirToken::Value && peek() == '.' && is_digit(peek(1))) {
+        ++at_;
+        while (is_digit(peek())) ++at_;
+      }
+    } else {
+      skip_name();
+    }
     if (at_ == text_begin) token.kind = NnirToken::Invalid;
   } else if (c == '"') {
     token.kind = skip_string() ? NnirToken::String : NnirToken::Invalid;

@@ -130,12 +130,7 @@ bool Parser::parse_name(std::string& name) {
 
 bool Parser::parse_symbol(std::string& name) {
   if (token_.kind != NnirToken::Symbol) return unexpected("a symbol such as `@name`");
-  if (token_.text[0] != '"')
-    name = token_.text;
-  else if (token_.text.back() == '"')
-    name = unquoted(token_.text);
-  else
-    return unexpected("a symbol");
+  name = token_.text[0] == '"' ? unquoted(token_.text) : std::string(token_.text);
   advance();
   return true;
 }
