@@ -352,7 +352,8 @@ Function Parser::parse_function(FunctionKind kind) {
   return function;
 }
 
-// One parameter, or several names that share a type.
+// One parameter, or several names that share a type. With a default it is the last name's alone, but for a type with extents:
+// in `units, activation: fn = relu` nobody means `units` to be a function.
 void Parser::parse_parameters(std::vector<Parameter>& into) {
   const size_t first = into.size();
   do {
@@ -363,7 +364,8 @@ void Parser::parse_parameters(std::vector<Parameter>& into) {
            at(TokenKind::Word, 1) && (take(), true));
   if (accept(TokenKind::Colon)) {
     const auto type = std::make_shared<TypeExpr>(parse_type());
-    for (size_t i = first; i < into.size(); ++i) {
+    const bool is_shared = type->has_brackets || !at(TokenKind::Assign);
+    for (size_t i = is_shared ? first : into.size() - 1; i < into.size(); ++i) {
       into[i].type = type;
       into[i].joined = i + 1 < into.size();
     }
