@@ -20,6 +20,7 @@ constexpr Verb kVerbs[] = {
     {"info", info_verb, "what a model is: entries, shapes, parameters, memory, work, target"},
     {"run", run_verb, "calls an entry a number of times, .npy in and out"},
     {"bench", bench_verb, "how long a call takes, and which kernels take it"},
+    {"check-gradients", check_gradients_verb, "compares the gradients of a .nn program with differences"},
 };
 
 void print_usage(llvm::raw_ostream& out) {
