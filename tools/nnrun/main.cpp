@@ -18,6 +18,9 @@ struct Verb {
 
 constexpr Verb kVerbs[] = {
     {"info", info_verb, "what a model is: entries, shapes, parameters, memory, work, target"},
+    {"train", train_verb, "trains on files of data, with checkpoints, held-out data and a log"},
+    {"eval", eval_verb, "measures a trained model on files of data"},
+    {"predict", predict_verb, "calls a model on every row of files of data"},
     {"run", run_verb, "calls an entry a number of times, .npy in and out"},
     {"bench", bench_verb, "how long a call takes, and which kernels take it"},
     {"check-gradients", check_gradients_verb, "compares the gradients of a .nn program with differences"},
