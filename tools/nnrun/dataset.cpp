@@ -27,9 +27,11 @@ void store(const nn_tensor_info& tensor, double value, std::byte* to, const char
 
 // A row for each class, 1 at its place.
 Array one_hot(const Array& labels, size_t classes, const std::string& name) {
-  const size_t rows = static_cast<size_t>(labels.type.num_elements());
-  Array array{{DType::F64, {static_cast<int64_t>(rows), static_cast<int64_t>(classes)}},
-              std::vector<std::byte>(8 * rows * classes)};
+  const auto rows = static_cast<size_t>(labels.type.num_elements());
+  Array array;
+  array.type.dtype = DType::F64;
+  array.type.shape.assign({static_cast<int64_t>(rows), static_cast<int64_t>(classes)});
+  array.bytes.resize(8 * rows * classes);
   for (size_t i = 0; i < rows; ++i) {
     const double label = element(labels, i);
     if (!(label >= 0 && label < static_cast<double>(classes)) || label != std::floor(label))
