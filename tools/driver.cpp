@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "codegen/output_file.h"
+#include "frontend/ast.h"
 #include "ir/print.h"
 #include "llvm/Support/Format.h"
 #include "llvm/Support/MemoryBuffer.h"
@@ -209,7 +210,29 @@ bool Driver::write_binary(const Module& module, EmitKind kind, const std::string
   });
 }
 
+bool Driver::write_depfile(const std::string& output) {
+  auto escaped = [](const std::string& path) {
+    std::string text;
+    for (char c : path) {
+      if (c == ' ' || c == '#' || c == '\\') text += '\\';
+      if (c == '$') text += '$';
+      text += c;
+    }
+    return text;
+  };
+  std::string rule = escaped(output) + ":";
+  if (!program_) rule += " " + escaped(options_.input);
+  if (program_)
+    for (const auto& file : program_->files)
+      if (!file->source->is_library) rule += " " + escaped(file->source->path);
+  return write_output(options_.depfile, rule + "\n", false, diags_);
+}
+
 bool Driver::compile_file(EmitKind kind, const std::string& output) {
+  return write_kind(kind, output) && (options_.depfile.empty() || write_depfile(output));
+}
+
+bool Driver::write_kind(EmitKind kind, const std::string& output) {
   if (kind == EmitKind::Program) {
     if (options_.input_is_ir) {
       diags_.error("a .nnir file cannot be printed as a program");

@@ -37,6 +37,7 @@ struct DriverOptions {
   int threads = 0;                    // that kernels are scheduled for; 0: as many as this machine has
   int jobs = 0;
   std::string cache_dir;  // empty: no cache
+  std::string depfile;    // a rule for make: the output depends on the files that were read; empty: none
   bool gradient_entries = false;
   PipelineOptions pipeline;  // of its `pass`, vector_lanes comes from the target
 };
@@ -63,6 +64,8 @@ class Driver {
  private:
   std::shared_ptr<const ast::Program> parse();
   std::unique_ptr<Module> read_module();
+  bool write_kind(EmitKind kind, const std::string& output);
+  bool write_depfile(const std::string& output);
   bool write_binary(const Module&, EmitKind kind, const std::string& output);
   template <class Body>
   auto timed(const char* phase, const Body& body);

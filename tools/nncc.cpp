@@ -35,6 +35,7 @@ OptionParser option_parser(Arguments& a) {
   line.text("emit", "KIND",
             "what to write, whatever the suffix: so, o, a, …;\ntext goes to standard output without -o",
             a.emit);
+  line.text("depfile", "FILE", "also write what the output depends on, as a rule for make", a.driver.depfile);
   line.text("name", "NAME", "the model's name in static libraries and headers\n(default: the input's)",
             a.driver.name);
 
