@@ -1,0 +1,5 @@
+#include <linked.h>
+
+#include <cstdio>
+
+int main() { std::printf("linked: %zu bytes\n", linked::variable_bytes); }
