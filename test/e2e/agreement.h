@@ -13,8 +13,8 @@
 namespace nncc::test {
 
 struct Agreement {
-  std::string program;                           // path
-  std::map<std::string, std::string> constants;  // --set
+  std::string program = {};                           // path
+  std::map<std::string, std::string> constants = {};  // --set
   DType float_type = DType::F32;
   int opt_level = 2;
   int threads = 1;
