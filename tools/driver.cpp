@@ -101,7 +101,6 @@ std::string default_cache_dir() {
 Driver::Driver(DriverOptions options, Diagnostics& diags, llvm::raw_ostream& log)
     : options_(std::move(options)), diags_(diags), log_(log) {
   if (llvm::StringRef(options_.input).endswith(".nnir")) options_.input_is_ir = true;
-  if (options_.name.empty()) options_.name = model_name(options_.input);
   if (options_.threads == 0)
     options_.threads = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
 }
@@ -145,7 +144,10 @@ std::unique_ptr<Module> Driver::read_module() {
     module = timed("trace", [&] { return trace_program(*program_, trace, diags_); });
   }
   if (!module || diags_.has_errors()) return nullptr;
-  module->name = options_.name;
+  if (!options_.name.empty())
+    module->name = options_.name;
+  else if (!options_.input_is_ir)
+    module->name = model_name(options_.input);
   return module;
 }
 

@@ -28,7 +28,7 @@ std::string default_cache_dir();
 struct DriverOptions {
   std::string input;                             // a path, or "-"
   bool input_is_ir = false;                      // .nnir; set by a path's suffix, too
-  std::string name;                              // of the model; empty: from the input's
+  std::string name;                              // of the model; empty: the module's own, or from the input's
   std::map<std::string, std::string> constants;  // --set
   std::string target = "host";
   DType float_type = DType::F32;
