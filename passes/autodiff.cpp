@@ -23,15 +23,15 @@ class ReverseAccumulation {
     const std::span<const Value> xs = std::span(node_.operands).subspan(1);
     find_active(loss, xs);
     builder_.location = graph_[loss.node].location;
-    if (active_.count(loss)) adjoints_[loss].push_back(builder_.splat_like(loss, 1));
+    if (active_.count(loss)) adjoints_[loss].push_back({builder_.splat_like(loss, 1), false});
     for (auto it = order_.rbegin(); it != order_.rend(); ++it)
       if (!step_back(*it)) return {};
 
     std::vector<Value> results;
     builder_.location = node_.location;
     for (const Value x : xs) {
-      const Value sum = adjoint(x);
-      results.push_back(sum ? sum : builder_.splat_like(x, 0));
+      const SignedValue sum = adjoint(x);
+      results.push_back(sum.value ? with_sign(sum) : builder_.splat_like(x, 0));
     }
     return results;
   }
@@ -62,15 +62,24 @@ class ReverseAccumulation {
   }
 
   // The sum of what the users of v gave, in the order they came: users last in the graph first.
-  Value adjoint(Value v) {
+  SignedValue adjoint(Value v) {
     auto it = adjoints_.find(v);
     if (it == adjoints_.end()) return {};
-    std::vector<Value>& parts = it->second;
-    Value sum = parts[0];
-    for (size_t i = 1; i < parts.size(); ++i) sum = builder_.add(sum, parts[i]);
+    std::vector<SignedValue>& parts = it->second;
+    SignedValue sum = parts[0];
+    for (size_t i = 1; i < parts.size(); ++i) {
+      const SignedValue part = parts[i];
+      if (part.negative == sum.negative)
+        sum.value = builder_.add(sum.value, part.value);
+      else
+        sum = sum.negative ? SignedValue{builder_.sub(part.value, sum.value), false}
+                           : SignedValue{builder_.sub(sum.value, part.value), false};
+    }
     parts.assign(1, sum);
     return sum;
   }
+
+  Value with_sign(SignedValue v) { return v.negative ? builder_.neg(v.value) : v.value; }
 
   bool step_back(NodeId id) {
     const GradientRule& rule = gradient_rule(graph_[id].op);
@@ -80,14 +89,18 @@ class ReverseAccumulation {
     for (const Value operand : graph_[id].operands) wanted.push_back(active_.count(operand) > 0);
     if (std::find(wanted.begin(), wanted.end(), true) == wanted.end()) return true;
     builder_.location = graph_[id].location;
-    const Value dy = adjoint({id, 0});
-    if (!dy) return true;
-    GradientStep step(builder_, id, dy, std::move(wanted));
+    SignedValue dy = adjoint({id, 0});
+    if (!dy.value) return true;
+    // Rules are linear in dy, so they work for -dy, too; but a sign is cheapest to change among elementwise
+    // arithmetic, ahead of a product.
+    if (op_info(graph_[id].op).has(Contraction)) dy = {with_sign(dy), false};
+    GradientStep step(builder_, id, dy.value, std::move(wanted));
     rule.apply(step);
     for (size_t i = 0; i < step.node.operands.size(); ++i) {
-      const Value gradient = step.gradients()[i];
-      if (!gradient) continue;
-      NNCC_CHECK(graph_.type(gradient) == step.type(static_cast<int>(i)),
+      SignedValue gradient = step.gradients()[i];
+      if (!gradient.value) continue;
+      gradient.negative ^= dy.negative;
+      NNCC_CHECK(graph_.type(gradient.value) == step.type(static_cast<int>(i)),
                  "the gradient of `" + std::string(op_info(step.node.op).name) +
                      "` has another type than its operand");
       adjoints_[step.node.operands[i]].push_back(gradient);
@@ -113,7 +126,7 @@ class ReverseAccumulation {
   Diagnostics& diags_;
   std::set<Value> active_;
   std::vector<NodeId> order_;
-  std::map<Value, std::vector<Value>> adjoints_;
+  std::map<Value, std::vector<SignedValue>> adjoints_;
 };
 
 NodeId first_gradient(const Graph& graph) {

@@ -273,7 +273,7 @@ constexpr auto Constant = leaf("a constant");
 constexpr auto Iota = leaf("a constant");
 constexpr auto Random = leaf("a draw does not depend on data");
 
-constexpr auto Neg = differentiable([](S& s) { s.give(0, s.b.neg(s.dy)); });
+constexpr auto Neg = differentiable([](S& s) { s.give_negated(0, s.dy); });
 constexpr auto Abs = differentiable([](S& s) { s.give(0, s.b.mul(s.dy, s.b.add(Op::Sign, {s.x(0)}))); });
 constexpr auto Sign = zero(kSteps);
 constexpr auto Floor = zero(kSteps);
@@ -288,7 +288,7 @@ constexpr auto Rsqrt =
     differentiable([](S& s) { s.give(0, s.b.mul(s.b.mul(s.dy, -0.5), s.b.mul(s.y, square(s.b, s.y)))); });
 constexpr auto Sin = differentiable([](S& s) { s.give(0, s.b.mul(s.dy, s.b.add(Op::Cos, {s.x(0)}))); });
 constexpr auto Cos =
-    differentiable([](S& s) { s.give(0, s.b.neg(s.b.mul(s.dy, s.b.add(Op::Sin, {s.x(0)})))); });
+    differentiable([](S& s) { s.give_negated(0, s.b.mul(s.dy, s.b.add(Op::Sin, {s.x(0)}))); });
 constexpr auto Tanh = differentiable([](S& s) { s.give(0, s.b.mul(s.dy, from(s.b, 1, square(s.b, s.y)))); });
 constexpr auto Sigmoid =
     differentiable([](S& s) { s.give(0, s.b.mul(s.dy, s.b.mul(s.y, from(s.b, 1, s.y)))); });
@@ -306,7 +306,7 @@ constexpr auto StopGradient = zero("the program says so");
 constexpr auto Add = differentiable([](S& s) { s.give(0, s.dy), s.give(1, s.dy); });
 constexpr auto Sub = differentiable([](S& s) {
   s.give(0, s.dy);
-  if (s.wants(1)) s.give(1, s.b.neg(s.dy));
+  s.give_negated(1, s.dy);
 });
 constexpr auto Mul = differentiable([](S& s) {
   if (s.wants(0)) s.give(0, s.b.mul(s.dy, s.x(1)));
@@ -315,7 +315,7 @@ constexpr auto Mul = differentiable([](S& s) {
 constexpr auto Div = differentiable([](S& s) {
   const Value quotient = s.b.div(s.dy, s.x(1));
   s.give(0, quotient);
-  if (s.wants(1)) s.give(1, s.b.neg(s.b.mul(quotient, s.y)));
+  if (s.wants(1)) s.give_negated(1, s.b.mul(quotient, s.y));
 });
 constexpr auto Pow = differentiable(pow_gradient);
 constexpr auto Max = differentiable(extremum_gradient<Op::Lt>);

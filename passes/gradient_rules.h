@@ -7,6 +7,12 @@
 
 namespace nncc {
 
+// `value`, or its negation.
+struct SignedValue {
+  Value value;
+  bool negative = false;
+};
+
 // What a rule sees: a node, the gradient of the loss with respect to its result, and which operands want
 // theirs.
 class GradientStep {
@@ -27,15 +33,18 @@ class GradientStep {
   Value x(int operand) const { return node.operands[operand]; }
   TensorType type(int operand) const { return b.type(node.operands[operand]); }
   bool wants(int operand) const { return wanted_[operand]; }
-  // Sets the gradient of an operand that wants one; of the operand's type.
-  void give(int operand, Value gradient) {
-    if (wanted_[operand]) gradients_[operand] = gradient;
-  }
-  const std::vector<Value>& gradients() const { return gradients_; }
+  // Sets the gradient of an operand that wants one; of the operand's type, and linear in dy.
+  void give(int operand, Value gradient) { set(operand, {gradient, false}); }
+  // The same with `gradient` negated, which costs nothing: signs are carried on.
+  void give_negated(int operand, Value gradient) { set(operand, {gradient, true}); }
+  const std::vector<SignedValue>& gradients() const { return gradients_; }
 
  private:
+  void set(int operand, SignedValue gradient) {
+    if (wanted_[operand]) gradients_[operand] = gradient;
+  }
   std::vector<bool> wanted_;
-  std::vector<Value> gradients_;  // empty values: zero
+  std::vector<SignedValue> gradients_;  // empty values: zero
 };
 
 using GradientFunction = void (*)(GradientStep&);

@@ -42,7 +42,7 @@ std::span<const NamedPipeline> named_pipelines() {
       // Gradients of a simple graph, then a simple graph of the gradients, then kernels.
       {"O2",
        "fuse-softmax-cross-entropy,inline,canonicalize,cse,"
-       "autodiff,canonicalize,fold-constants,canonicalize,cse,dce,"
+       "autodiff,canonicalize,fold-constants,cse,canonicalize,cse,dce,"
        "flatten-updates,assign-layout,hoist-weights,fuse-kernels,plan-memory"},
   };
   return kPipelines;

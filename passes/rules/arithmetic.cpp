@@ -32,14 +32,49 @@ Value mul_minus_one(const R& r) {
   return v ? r.b.neg(v) : v;
 }
 
+// Up to sign; 2^±14 are normal numbers in every element type.
+bool is_power_of_two(double c) {
+  int exponent = 0;
+  return std::abs(std::frexp(c, &exponent)) == 0.5 && std::abs(exponent - 1) <= 14;
+}
+
 // A division by a power of two is exact as a multiplication.
 Value div_power_of_two(const R& r) {
   const auto c = r.splat(r.x(1));
-  if (!c || !is_float(r.type().dtype) || r.is_splat(r.x(0), 1)) return {};
-  int exponent = 0;
-  // 2^±14 are normal numbers in every element type.
-  if (std::abs(std::frexp(*c, &exponent)) != 0.5 || std::abs(exponent - 1) > 14) return {};
+  if (!c || !is_float(r.type().dtype) || !is_power_of_two(*c) || r.is_splat(r.x(0), 1)) return {};
   return r.b.mul(r.x(0), 1 / *c);
+}
+
+// A product of floats by a constant.
+struct Scaled {
+  Value value;
+  double factor;
+};
+std::optional<Scaled> scaled(const R& r, const Node& node) {
+  if (node.op != Op::Mul || !is_float(node.types[0].dtype)) return std::nullopt;
+  for (const int i : {0, 1})
+    if (const auto c = r.splat(node.operands[i])) return Scaled{node.operands[1 - i], *c};
+  return std::nullopt;
+}
+
+// (x * c) * d is x * (c * d), exact if one of them is a power of two.
+Value mul_of_scaled(const R& r) {
+  const auto outer = scaled(r, r.node());
+  const Node* product = outer ? r.made_by(outer->value, Op::Mul) : nullptr;
+  const auto inner = product ? scaled(r, *product) : std::nullopt;
+  if (!inner || !(is_power_of_two(inner->factor) || is_power_of_two(outer->factor))) return {};
+  return r.b.mul(inner->value, inner->factor * outer->factor);
+}
+
+Value neg_of_scaled(const R& r) {
+  const Node* product = r.made_by(r.x(), Op::Mul);
+  const auto inner = product ? scaled(r, *product) : std::nullopt;
+  return inner && r.only_use(r.x()) ? r.b.mul(inner->value, -inner->factor) : Value{};
+}
+
+// x + x is a product by 2, which may join another factor.
+Value add_same(const R& r) {
+  return r.x(0) == r.x(1) && is_float(r.type().dtype) ? r.b.mul(r.x(0), 2) : Value{};
 }
 
 template <Op op>
@@ -182,6 +217,9 @@ std::span<const RewriteRule> arithmetic_rules() {
       {"integer-mul-zero", {Op::Mul}, integer_mul_zero},
       {"mul-minus-one", {Op::Mul}, mul_minus_one},
       {"div-power-of-two", {Op::Div}, div_power_of_two},
+      {"mul-of-scaled", {Op::Mul}, mul_of_scaled},
+      {"neg-of-scaled", {Op::Neg}, neg_of_scaled},
+      {"add-same", {Op::Add}, add_same},
       {"neg-of-neg", {Op::Neg}, twice<Op::Neg>},
       {"not-of-not", {Op::Not}, twice<Op::Not>},
       {"add-of-neg", {Op::Add}, add_neg},

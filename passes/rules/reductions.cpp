@@ -80,6 +80,13 @@ Value reduce_of_broadcast(const R& r) {
   return r.b.broadcast(result, r.type().shape, source_dims);
 }
 
+// Fewer signs to change after the sum.
+Value sum_of_neg(const R& r) {
+  const Node* neg = r.made_by(r.x(), Op::Neg);
+  if (!neg || !r.only_use(r.x())) return {};
+  return r.b.neg(r.b.reduce(Op::ReduceSum, neg->operands[0], r.integers(Attr::Axes)));
+}
+
 // The order of the axes that are reduced does not matter.
 Value reduce_of_transpose(const R& r) {
   const Node* transpose = r.made_by(r.x(), Op::Transpose);
@@ -104,6 +111,7 @@ std::span<const RewriteRule> reduction_rules() {
       {"argmax-of-one", {Op::ArgMax, Op::ArgMin}, argument_of_one},
       {"reduce-of-reduce", kFolds, reduce_of_reduce},
       {"reduce-of-broadcast", {Op::ReduceSum, Op::ReduceMax, Op::ReduceMin}, reduce_of_broadcast},
+      {"sum-of-neg", {Op::ReduceSum}, sum_of_neg},
       {"reduce-of-transpose", kFolds, reduce_of_transpose},
   };
   return kRules;
