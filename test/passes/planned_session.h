@@ -19,6 +19,9 @@ class PlannedSession {
     execute(entry, entry.prepare, {});
     return execute(entry, entry.graph, arguments);
   }
+  void set(const std::string& name, const Literal& value) {
+    write({Space::Variables, 0, *module_.find_variable(name)->offset}, value.dense());
+  }
   Literal variable(const std::string& name) const {
     const Variable& variable = *module_.find_variable(name);
     return Literal::from_bytes(variable.type, std::span(variables_)
