@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 
 #include "passes/fusion_groups.h"
 #include "passes/fusion_rules.h"
@@ -33,6 +34,9 @@ bool merge_along_edges(const Graph& graph, FusionGroups& groups) {
 
 // Calls cost more than what small kernels do: up to this many elements, kernels are joined for that alone.
 constexpr int64_t kSmall = 4096;
+// Not so many that they do not fit into registers.
+constexpr size_t kMostOperands = 24;
+constexpr size_t kMostResults = 12;
 
 // Groups of one form over equal counts that read the same, or are small.
 void merge_across(const Graph& graph, FusionGroups& groups) {
@@ -62,7 +66,8 @@ void merge_across(const Graph& graph, FusionGroups& groups) {
             std::any_of(shared.begin(), shared.end(), [&](NodeId id) { return groups.count(id) > 1; });
         const bool is_small = groups.extent(members[a]) <= kSmall && groups.extent(members[b]) <= kSmall &&
                               first.size() + second.size() <= 24;
-        if (reads_the_same || is_small) groups.merge(members[a], members[b]);
+        const size_t results = groups.results(members[a]).size() + groups.results(members[b]).size();
+        if (results <= kMostResults && (reads_the_same || is_small)) groups.merge(members[a], members[b]);
       }
     }
   }
@@ -144,9 +149,25 @@ class Recomputation {
   FusionGroups& groups_;
 };
 
+// A value that is made from nothing and has to lie in several places is made in each: no place is a copy of
+// another.
+void split_fills(Graph& graph) {
+  std::set<Value> seen;
+  const auto split = [&](Value& v) {
+    const FusionRole role = fusion_role(graph[v.node].op);
+    const bool is_fill =
+        role == FusionRole::Generated || role == FusionRole::Repeat || is_splat_constant(graph[v.node]);
+    if (!is_fill || seen.insert(v).second) return;
+    v = {graph.add(Node(graph[v.node])), v.result};
+  };
+  for (Graph::Result& result : graph.results) split(result.value);
+  for (Graph::Update& update : graph.updates) split(update.value);
+}
+
 bool fuse(Graph& graph, Module& module, KernelTable& kernels, PassContext& context) {
   if (graph.results.empty() && graph.updates.empty()) return false;
   graph.erase_dead();
+  split_fills(graph);
   FusionGroups groups(graph);
   while (merge_along_edges(graph, groups)) {
   }
