@@ -467,10 +467,12 @@ bool Parser::parse_return(Body& body, std::span<const TensorType> result_types) 
 
 // Blocks and what has them.
 
-// To the next line that begins a statement, or to a brace.
+// To the next line that begins a statement or closes the block. A brace inside a line may be that of
+// attributes.
 void Parser::skip_to_statement() {
-  while (token_.kind != NnirToken::End && !token_.is("}")) {
-    if (token_.first_on_line && (token_.kind == NnirToken::Value || token_.kind == NnirToken::Word)) return;
+  while (token_.kind != NnirToken::End) {
+    const bool begins = token_.kind == NnirToken::Value || token_.kind == NnirToken::Word || token_.is("}");
+    if (token_.first_on_line && begins) return;
     advance();
   }
 }
