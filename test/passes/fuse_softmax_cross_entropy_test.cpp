@@ -3,6 +3,10 @@
 #include <fstream>
 #include <sstream>
 
+#include "frontend/ast.h"
+#include "frontend/frontend.h"
+#include "passes/claimed_calls.h"
+#include "passes/fuse_softmax_cross_entropy.h"
 #include "test/passes/graphs.h"
 
 namespace nncc::test {
@@ -67,6 +71,40 @@ TEST(FuseSoftmaxCrossEntropy, takes_no_weight_times_no_probability_for_nothing) 
   }
   const auto results = Evaluator(module).run(module.entries[0], std::vector{scores, target});
   for (int64_t i = 0; i < 8; ++i) EXPECT_NEAR(results[0].real(i), std::log(2), 1e-15);
+}
+
+// What the library says a softmax and a cross_entropy are is what the pass knows.
+TEST(FuseSoftmaxCrossEntropy, knows_the_library) {
+  SourceManager sources;
+  Diagnostics diags;
+  const auto program =
+      parse_program(NNCC_TEST_DIR "/fuse-softmax-cross-entropy/Inputs/losses.nn", sources, diags);
+  ASSERT_TRUE(program);
+  TraceOptions options;
+  options.kept_calls.insert(std::begin(kClaimedCalls), std::end(kClaimedCalls));
+  const auto before = trace_program(*program, options, diags);
+  ASSERT_TRUE(before);
+  Module after = *before;
+  PassContext context(PassOptions{}, diags);
+  fuse_softmax_cross_entropy(after, context);
+  ASSERT_TRUE(verify(after).empty());
+  int models = 0;
+  std::mt19937 random(7);
+  for (const Entry& entry : before->entries) {
+    if (entry.kind != EntryKind::Model) continue;
+    ++models;
+    std::vector<Literal> arguments = random_arguments(entry.graph, random);
+    for (int64_t i = 0; i < arguments[1].num_elements(); ++i) {
+      if (arguments[1].is_float())
+        arguments[1].set(i, std::abs(arguments[1].real(i)));
+      else
+        arguments[1].set_int(i, i % 3);
+    }
+    const auto expected = Evaluator(*before).run(entry, arguments);
+    const auto found = Evaluator(after).run(*after.find_entry(entry.name), arguments);
+    expect_close(expected[0], found[0], 1e-13, entry.name);
+  }
+  EXPECT_EQ(context.statistics["losses fused"], models);
 }
 
 }  // namespace
