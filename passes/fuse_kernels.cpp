@@ -85,6 +85,7 @@ class Recomputation {
     std::reverse(order.begin(), order.end());
     for (NodeId id : order) {
       if (groups_.group_of(id) < 0 || groups_.is_pinned(id) || !is_cheap(id)) continue;
+      if (groups_.count(id) == 1) continue;  // once is enough
       const std::set<int> readers = groups_.readers(id);
       if (readers.empty()) continue;
       double cost = 0;

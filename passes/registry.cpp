@@ -13,6 +13,7 @@
 #include "passes/pass.h"
 #include "passes/pipelines.h"
 #include "passes/plan_memory.h"
+#include "passes/reduce_strength.h"
 
 namespace nncc {
 
@@ -27,6 +28,8 @@ std::span<const PassInfo> all_passes() {
       {"cse", "computes equal expressions once", cse},
       {"dce", "erases nodes and functions that nothing needs", dce},
       {"flatten-updates", "computes the new values of a slab's variables together", flatten_updates},
+      {"reduce-strength", "multiplies instead of dividing by what is the same for many elements",
+       reduce_strength},
       {"assign-layout", "decides which products read panels", assign_layout},
       {"hoist-weights", "takes what depends on the weights alone out of inference entries", hoist_weights},
       {"fuse-kernels", "outlines groups of nodes into kernel functions", fuse_kernels},
@@ -43,7 +46,7 @@ std::span<const NamedPipeline> named_pipelines() {
       {"O2",
        "fuse-softmax-cross-entropy,inline,canonicalize,cse,"
        "autodiff,canonicalize,fold-constants,cse,canonicalize,cse,dce,"
-       "flatten-updates,assign-layout,hoist-weights,fuse-kernels,plan-memory"},
+       "flatten-updates,reduce-strength,assign-layout,hoist-weights,fuse-kernels,plan-memory"},
   };
   return kPipelines;
 }
@@ -53,6 +56,7 @@ std::span<const PassOrder> pass_orders() {
       {"fuse-softmax-cross-entropy", "inline", "it knows calls by their names"},
       {"inline", "autodiff", "gradients are made for primitives, not for calls"},
       {"autodiff", "flatten-updates", "updates are arithmetic once gradients are"},
+      {"reduce-strength", "fuse-kernels", "kernels hide divisions"},
       {"flatten-updates", "fuse-kernels", "kernels hide the arithmetic of updates"},
       {"inline", "assign-layout", "calls hide products"},
       {"autodiff", "assign-layout", "packed products have no gradient"},

@@ -39,7 +39,7 @@ TEST_P(OnRandomModules, computes_the_same) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Passes, OnRandomModules,
-                         ::testing::Values("flatten-updates", "fuse-kernels", "flatten-updates,fuse-kernels"),
+                         ::testing::Values("flatten-updates", "reduce-strength", "fuse-kernels", "flatten-updates,fuse-kernels"),
                          [](const auto& info) {
                            std::string name = info.param;
                            std::replace_if(
