@@ -140,8 +140,7 @@ size_t find_tensor(std::span<const nn_tensor_info> tensors, const std::string& n
     if (tensors[i].name == name) return i;
     names += (i ? ", " : "") + std::string(tensors[i].name);
   }
-  throw UserError("there is no " + name + " among those of " + owner +
-                  (names.empty() ? ": it has none" : ": " + names));
+  throw UserError("there is no " + name + " among " + owner + (names.empty() ? "" : ": " + names));
 }
 
 std::string entry_kind(const nn_entry_info& entry) {

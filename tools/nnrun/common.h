@@ -78,7 +78,8 @@ inline TensorType type_of(const nn_tensor_info& tensor) {
   const auto shape = nn::shape_of(tensor);
   return {dtype_of(tensor), Shape(shape.begin(), shape.end())};
 }
-// The index of the tensor called `name`; an error that lists those of `owner` if there is none.
+// The index of the tensor called `name`; an error that lists them, as `owner` ("the inputs of fit"), if there
+// is none.
 size_t find_tensor(std::span<const nn_tensor_info> tensors, const std::string& name,
                    const std::string& owner);
 std::string entry_kind(const nn_entry_info& entry);

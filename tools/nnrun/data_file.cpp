@@ -193,7 +193,8 @@ std::vector<size_t> choose_columns(const std::string& path, const Table& table, 
                       ", from 0");
     return index;
   };
-  for (const std::string& part : split_line(text, ',')) {
+  const bool one_name = std::find(table.names.begin(), table.names.end(), text) != table.names.end();
+  for (const std::string& part : one_name ? std::vector{text} : split_line(text, ',')) {
     const size_t dash = part.find('-', 1);
     const bool whole_name = std::find(table.names.begin(), table.names.end(), part) != table.names.end();
     if (dash == std::string::npos || whole_name) {
