@@ -51,6 +51,18 @@ std::optional<BinaryOp> comparison(TokenKind kind) {
   }
 }
 
+// The type that was probably meant, or empty.
+std::string nearest_type(const std::string& word) {
+  static constexpr std::pair<std::string_view, std::string_view> kElsewhere[] = {
+      {"float32", "f32"}, {"float64", "f64"}, {"float16", "f16"}, {"bfloat16", "bf16"},
+      {"double", "f64"},  {"half", "f16"},    {"int8", "i8"},     {"uint8", "u8"},
+      {"int32", "i32"},   {"int64", "i64"},   {"str", "string"},  {"boolean", "bool"}};
+  for (const auto& [elsewhere, here] : kElsewhere)
+    if (word == elsewhere) return std::string(here);
+  return nearest_name(
+      word, {"f32", "f16", "bf16", "f64", "i8", "u8", "i32", "i64", "bool", "int", "float", "string", "fn"});
+}
+
 bool is_operator(TokenKind kind) {
   switch (kind) {
     case TokenKind::Plus:
@@ -437,8 +449,7 @@ TypeExpr Parser::parse_type() {
   }
   const auto dtype = parse_dtype(word);
   if (!dtype) {
-    const std::string near = nearest_name(word, {"f32", "f16", "bf16", "f64", "i8", "u8", "i32", "i64",
-                                                 "bool", "int", "float", "string", "fn"});
+    const std::string near = nearest_type(word);
     fail(range_of(token), "expected a type, found `" + word + "`" +
                               (near.empty() ? std::string() : "; did you mean `" + near + "`?"));
   }

@@ -200,6 +200,8 @@ void Parser::skip_to_item(uint32_t started_at) {
   for (; !at(TokenKind::End); take(), moved = true) {
     const Token token = peek();
     if (moved && token.newline_before && (braces == 0 || token.first_in_line) && starts_item()) return;
+    // What else stands at the start of a line was meant as an item, too.
+    if (moved && token.first_in_line && braces == 0 && token.kind == TokenKind::Word) return;
     if (token.kind == TokenKind::LeftBrace) ++braces;
     if (token.kind == TokenKind::RightBrace) braces = std::max(0, braces - 1);
   }
@@ -245,7 +247,7 @@ void Parser::end_commented(Node& node) {
   inner_comments_.clear();
   take_comments(last_end_, inner);
   for (Comment& comment : inner) {
-    comment.blank_before = node.comments.empty() && std::exchange(node.blank_before, false);
+    comment.blank_before = std::exchange(node.blank_before, false);
     node.comments.push_back(std::move(comment));
   }
   node.trailing_comment = take_trailing_comment();
@@ -352,8 +354,8 @@ Function Parser::parse_function(FunctionKind kind) {
   return function;
 }
 
-// One parameter, or several names that share a type. With a default it is the last name's alone, but for a type with extents:
-// in `units, activation: fn = relu` nobody means `units` to be a function.
+// One parameter, or several names that share a type. With a default it is the last name's alone, but for a
+// type with extents: in `units, activation: fn = relu` nobody means `units` to be a function.
 void Parser::parse_parameters(std::vector<Parameter>& into) {
   const size_t first = into.size();
   do {
