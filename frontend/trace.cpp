@@ -61,11 +61,20 @@ bool Tracer::is_new_message(SourceRange range, const std::string& message) {
   return reported_.insert(place + " " + message).second;
 }
 
+// What goes wrong inside the library is shown at the call in the user's text; the way into the library follows as notes.
 Diagnostics::Handle Tracer::report(SourceRange range, const std::string& message) {
+  std::shared_ptr<const CallFrame> frame = frame_ ? frame_->call : nullptr;
+  std::vector<std::pair<SourceRange, std::string>> inside;  // innermost first
+  while (range && range.file->is_library && frame) {
+    inside.emplace_back(range, "here, in `" + frame->callee + "`");
+    range = frame->call;
+    frame = frame->caller;
+  }
   // One text is traced once for each call of it; one report is enough.
   if (!is_new_message(range, message)) throw Abort{};
   auto handle = diags_.error(range, message);
-  if (frame_) handle.call_stack({range, frame_->call});
+  for (auto& [place, text] : inside) handle.note(place, text);
+  handle.call_stack({range, frame});
   return handle;
 }
 
@@ -80,29 +89,25 @@ void Tracer::fail(SourceRange range, const OpError& error) {
   throw Abort{};
 }
 
-std::pair<SourceRange, std::shared_ptr<const CallFrame>> Tracer::user_text(std::string& callee) const {
+void Tracer::fail_in_user_text(const std::string& message) {
   SourceRange range = here_;
   std::shared_ptr<const CallFrame> frame = frame_->call;
   while (range.file->is_library && frame) {
     range = frame->call;
-    callee = frame->callee;
     frame = frame->caller;
   }
-  return {range, frame};
-}
-
-void Tracer::fail_in_user_text(const std::string& message) {
-  std::string callee;
-  const auto [range, frame] = user_text(callee);
   if (is_new_message(range, message)) diags_.error(range, message).call_stack({range, frame});
   throw Abort{};
 }
 
 void Tracer::fail_unsupported(const std::string& primitive) {
   std::string callee = primitive;
-  user_text(callee);
-  fail_in_user_text("`" + callee + "` is not supported yet" +
-                    (callee == primitive ? "" : ": it needs `" + primitive + "`"));
+  SourceRange range = here_;
+  for (auto frame = frame_->call; frame && range.file->is_library; frame = frame->caller) {
+    callee = frame->callee;
+    range = frame->call;
+  }
+  fail_in_user_text("`" + callee + "` is not supported yet" + (callee == primitive ? "" : ": it needs `" + primitive + "`"));
 }
 
 void Tracer::check_overrides() {

@@ -211,15 +211,8 @@ AbstractValue Tracer::call_symbol(const Symbol& symbol, std::vector<CallArgument
   bind_parameters(symbol, arguments, range);
   frame.call = callee_call;
 
-  active_.push_back(&symbol);
-  AbstractValue result;
-  try {
-    result = can_keep(symbol, frame) ? call_kept(symbol, frame, range) : run_body(frame);
-  } catch (...) {
-    active_.pop_back();
-    throw;
-  }
-  active_.pop_back();
+  const Activation active(active_, symbol);
+  const AbstractValue result = can_keep(symbol, frame) ? call_kept(symbol, frame, range) : run_body(frame);
   if (result.is_poison()) throw Abort{};
   return result;
 }

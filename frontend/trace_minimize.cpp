@@ -247,9 +247,8 @@ void Tracer::run_stage_body(MinimizeState& state, const Symbol& optimizer, const
   frame.names["w"] = {context_->tensor(state.w[parameter]), {}, {}};
   frame.names["g"] = {context_->tensor(state.g[parameter]), {}, {}};
   Restore<Frame*> in_frame(frame_, &frame);
-  active_.push_back(&optimizer);
+  const Activation active(active_, optimizer);
   exec(optimizer.function().body);
-  active_.pop_back();
   if (frame.failed) throw Abort{};
   state.w[parameter] = frame.names.at("w").value.tensor().value;
   state.g[parameter] = frame.names.at("g").value.tensor().value;

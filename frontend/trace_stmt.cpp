@@ -62,6 +62,8 @@ void Tracer::exec(const ast::Statement& s) {
                s.node);
   } catch (Abort) {
     frame_->failed = true;
+    // What follows in a function of the library is no news to the user.
+    if (frame_->file().source->is_library) throw;
     poison_targets(s);
   }
 }

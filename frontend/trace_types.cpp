@@ -134,8 +134,10 @@ void Tracer::check_computed_extents(const ast::TypeExpr& type, const TensorType&
     const int axis = spread >= 0 && i > spread ? found.rank() - (count - i) : i;
     const int64_t expected = eval_int(*dim.extent, "an extent");
     if (expected == found.shape[axis]) continue;
-    auto handle = report(origin, what + " has extent " + std::to_string(found.shape[axis]) + " where `" +
-                                     source_text(dim.range) + "` is " + std::to_string(expected));
+    const bool literal = std::holds_alternative<ast::IntLiteral>(dim.extent->node);
+    const std::string wanted = literal ? "" : "`" + source_text(dim.range) + "` is ";
+    auto handle = report(origin, what + " has extent " + std::to_string(found.shape[axis]) + " where " + wanted +
+                                     std::to_string(expected) + (literal ? " is declared" : ""));
     handle.note(dim.range, "the extent is declared here");
     throw Abort{};
   }

@@ -57,11 +57,9 @@ class Tracer {
   void declare_hypers();
   Variable& add_variable(std::string name, TensorType type, VariableKind kind);
   void check_overrides();
-  // Throws Abort if the same was reported before.
+  // An error at `range`, or, if that is in the library, at the call in the user's text. Throws Abort if the same was reported before.
   Diagnostics::Handle report(SourceRange, const std::string& message);
   bool is_new_message(SourceRange, const std::string& message);
-  // The innermost call in the user's text, counted from `here_`: its range, and the frame it stands in.
-  std::pair<SourceRange, std::shared_ptr<const CallFrame>> user_text(std::string& callee) const;
   [[noreturn]] void fail(SourceRange, const std::string& message);
   [[noreturn]] void fail(SourceRange, const OpError&);
   // Runs `body`, reporting an OpError at `range`.
@@ -208,6 +206,18 @@ class Restore {
  private:
   T& place_;
   T old_;
+};
+
+// Counts a function as being traced for the length of a scope.
+class Activation {
+ public:
+  Activation(std::vector<const Symbol*>& active, const Symbol& symbol) : active_(active) { active_.push_back(&symbol); }
+  ~Activation() { active_.pop_back(); }
+  Activation(const Activation&) = delete;
+  Activation& operator=(const Activation&) = delete;
+
+ private:
+  std::vector<const Symbol*>& active_;
 };
 
 }  // namespace nncc
