@@ -27,7 +27,8 @@ void check_fits(int64_t v, DType dtype) {
 void note_origin(OpError& error, GraphContext& context, const TensorValue& t) {
   if (t.context != &context) return;
   const Location& location = context.graph()[t.value.node].location;
-  if (location.range && !location.range.file->is_library)
+  const bool known = !error.notes.empty() && error.notes.back().first.begin == location.range.begin;
+  if (location.range && !location.range.file->is_library && !known)
     error.note(location.range, "this is " + t.type.str());
 }
 
@@ -153,10 +154,11 @@ TensorValue to_tensor(GraphContext& context, const AbstractValue& v, DType float
 std::pair<TensorValue, TensorValue> unify(GraphContext& context, const AbstractValue& a,
                                           const AbstractValue& b, std::string_view what, DType float_type) {
   if (!a.is_tensor() && !b.is_tensor()) {
-    // Two constants take the wider kind.
-    TensorValue x = to_tensor(context, a, float_type), y = to_tensor(context, b, float_type);
-    if (a.is_number() && b.is_number() && a.is_float() != b.is_float())
-      (a.is_int() ? x : y) = make_splat(context, a.is_int() ? a : b, {float_type, {}});
+    // Numbers that meet no tensor are floats, as those of `fill` are.
+    const auto convert = [&](const AbstractValue& v) {
+      return v.is_number() ? make_splat(context, v, {float_type, {}}) : to_tensor(context, v, float_type);
+    };
+    TensorValue x = convert(a), y = convert(b);
     require_same_dtype(context, x, y, what);
     return {x, y};
   }

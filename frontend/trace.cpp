@@ -24,6 +24,9 @@ std::unique_ptr<Module> Tracer::run() {
   const auto models = symbols_.user_symbols(SymbolKind::Model);
   const auto trains = symbols_.user_symbols(SymbolKind::Train);
   check_declarations();
+  const int before = diags_.error_count();
+  check_overrides();
+  if (diags_.error_count() != before) return nullptr;  // what they meant to change would not fit
   evaluate_constants();
   if (models.empty() && trains.empty()) {
     if (!diags_.has_errors()) {
@@ -61,7 +64,8 @@ bool Tracer::is_new_message(SourceRange range, const std::string& message) {
   return reported_.insert(place + " " + message).second;
 }
 
-// What goes wrong inside the library is shown at the call in the user's text; the way into the library follows as notes.
+// What goes wrong inside the library is shown at the call in the user's text; the way into the library
+// follows as notes.
 Diagnostics::Handle Tracer::report(SourceRange range, const std::string& message) {
   std::shared_ptr<const CallFrame> frame = frame_ ? frame_->call : nullptr;
   std::vector<std::pair<SourceRange, std::string>> inside;  // innermost first
@@ -107,7 +111,8 @@ void Tracer::fail_unsupported(const std::string& primitive) {
     callee = frame->callee;
     range = frame->call;
   }
-  fail_in_user_text("`" + callee + "` is not supported yet" + (callee == primitive ? "" : ": it needs `" + primitive + "`"));
+  fail_in_user_text("`" + callee + "` is not supported yet" +
+                    (callee == primitive ? "" : ": it needs `" + primitive + "`"));
 }
 
 void Tracer::check_overrides() {
@@ -128,7 +133,6 @@ void Tracer::check_overrides() {
 }
 
 void Tracer::evaluate_constants() {
-  check_overrides();
   for (const Symbol& s : symbols_.all()) {
     if (s.kind != SymbolKind::Const) continue;
     try {

@@ -70,26 +70,18 @@ std::vector<Variable*> Tracer::parameters_under(const std::string& path) {
 }
 
 void Tracer::no_parameters(const std::string& path, SourceRange range) {
-  std::vector<std::string> scopes;  // every path that has a parameter below it
-  std::set<std::string> models;
-  for (const Variable& v : module_->variables) {
-    if (v.kind != VariableKind::Parameter) continue;
-    models.insert(v.name.substr(0, v.name.find('.')));
-    for (size_t dot = v.name.find('.'); dot != std::string::npos; dot = v.name.find('.', dot + 1))
-      if (const std::string scope = v.name.substr(0, dot);
-          std::find(scopes.begin(), scopes.end(), scope) == scopes.end())
-        scopes.push_back(scope);
-    scopes.push_back(v.name);
-  }
-  std::string message = "there is no parameter under `" + path + "`";
-  if (path.find('.') == std::string::npos) {
-    std::string where;
-    for (const std::string& m : models) where += (where.empty() ? "`" : ", `") + m + "`";
-    message += where.empty() ? "; no model has any" : "; the parameters are under " + where;
-  } else if (const std::string near = nearest_name(path, scopes); !near.empty()) {
-    message += "; did you mean `" + near + "`?";
-  }
-  fail(range, message);
+  // Everything that lies under the longest part of the path that has parameters; all models if there is none.
+  std::string known = path;
+  while (!known.empty() && parameters_under(known).empty())
+    known = known.find('.') == std::string::npos ? "" : known.substr(0, known.rfind('.'));
+  std::set<std::string> scopes;
+  for (const Variable& v : module_->variables)
+    if (v.kind == VariableKind::Parameter && (known.empty() || lies_under(v.name, known)))
+      scopes.insert(v.name.substr(0, v.name.find('.', known.empty() ? 0 : known.size() + 1)));
+  std::string where;
+  for (const std::string& scope : scopes) where += (where.empty() ? "`" : ", `") + scope + "`";
+  fail(range, "there is no parameter under `" + path + "`" +
+                  (where.empty() ? "; no model has any" : "; there are some under " + where));
 }
 
 std::vector<Variable*> Tracer::minimized_parameters(const ast::Minimize& n, Value loss) {

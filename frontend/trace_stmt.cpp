@@ -80,6 +80,8 @@ void Tracer::poison_targets(const ast::Statement& s) {
   std::visit(Overloaded{
                  [&](const ast::Assign& n) {
                    for (const ast::Name& name : n.targets) poison(name);
+                   if (const auto* scan = std::get_if<ast::ScanExpr>(&n.value->node))
+                     for (const auto& carried : scan->carry) poison(carried.first);
                  },
                  [&](const ast::Declaration& n) { poison(n.name); },
                  [&](const ast::If& n) {

@@ -136,8 +136,8 @@ void Tracer::check_computed_extents(const ast::TypeExpr& type, const TensorType&
     if (expected == found.shape[axis]) continue;
     const bool literal = std::holds_alternative<ast::IntLiteral>(dim.extent->node);
     const std::string wanted = literal ? "" : "`" + source_text(dim.range) + "` is ";
-    auto handle = report(origin, what + " has extent " + std::to_string(found.shape[axis]) + " where " + wanted +
-                                     std::to_string(expected) + (literal ? " is declared" : ""));
+    auto handle = report(origin, what + " has extent " + std::to_string(found.shape[axis]) + " where " +
+                                     wanted + std::to_string(expected) + (literal ? " is declared" : ""));
     handle.note(dim.range, "the extent is declared here");
     throw Abort{};
   }

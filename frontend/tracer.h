@@ -57,7 +57,8 @@ class Tracer {
   void declare_hypers();
   Variable& add_variable(std::string name, TensorType type, VariableKind kind);
   void check_overrides();
-  // An error at `range`, or, if that is in the library, at the call in the user's text. Throws Abort if the same was reported before.
+  // An error at `range`, or, if that is in the library, at the call in the user's text. Throws Abort if the
+  // same was reported before.
   Diagnostics::Handle report(SourceRange, const std::string& message);
   bool is_new_message(SourceRange, const std::string& message);
   [[noreturn]] void fail(SourceRange, const std::string& message);
@@ -211,7 +212,9 @@ class Restore {
 // Counts a function as being traced for the length of a scope.
 class Activation {
  public:
-  Activation(std::vector<const Symbol*>& active, const Symbol& symbol) : active_(active) { active_.push_back(&symbol); }
+  Activation(std::vector<const Symbol*>& active, const Symbol& symbol) : active_(active) {
+    active_.push_back(&symbol);
+  }
   ~Activation() { active_.pop_back(); }
   Activation(const Activation&) = delete;
   Activation& operator=(const Activation&) = delete;
