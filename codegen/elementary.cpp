@@ -48,24 +48,24 @@ Expr horner(const Expr& u, std::initializer_list<double> high_to_low) {
   return r;
 }
 
+// e^x = 2^n e^r correction, r in [-0.35, 0.35].
 struct ExpParts {
-  Expr n;  // an integer, as int32
-  Expr r;  // x - n log 2, small
+  Expr n;  // as int32
+  Expr r, correction;
 };
 ExpParts reduce_exp(const Expr& x) {
   const Expr n = Halide::round(x * 1.442695041f);
-  const Expr i = cast<int32_t>(n);
-  // The lower part goes through the integer, so that no reassociation can merge the two products.
-  Expr r = x - n * 0.693145752f;
-  r = r - cast<float>(i) * 1.42860677e-6f;
-  return {i, r};
+  // n times the upper bits of log 2 is exact. The lower bits are a factor of the result: subtracted from r, the two products would be
+  // reassociated into one.
+  return {cast<int32_t>(n), x - n * 0.693145752f, 1.0f - n * 1.42860677e-6f};
 }
 
 // e^x of f32 within the finite range; clamped outside.
 Expr exp_clamped(const Expr& x) {
-  const auto [n, r] = reduce_exp(clamp(x, -87.33f, 88.72f));
-  const Expr p = horner(r, {1.38887876e-3, 8.33333333e-3, 4.16666667e-2, 1.66666667e-1, 0.5, 1.0, 1.0});
-  return reinterpret<float>(reinterpret<int32_t>(p) + (n << 23));
+  const auto [n, r, correction] = reduce_exp(clamp(x, -87.33f, 88.7228f));
+  const Expr p = horner(r, {1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1});
+  const Expr y = (p * r * r + r + 1.0f) * correction;
+  return reinterpret<float>(reinterpret<int32_t>(y) + (n << 23));
 }
 
 // log(1 + f) for f in [sqrt(1/2) - 1, sqrt(2) - 1] (Cephes logf), plus e log 2.
@@ -142,13 +142,11 @@ Expr log1p_e(const Expr& x) {
 
 Expr expm1_e(const Expr& x) {
   if (is_f64(x)) return keep_nan(x, libm("expm1", x));
-  const auto [n, r] = reduce_exp(clamp(x, -30.0f, 88.72f));
-  const Expr p = r + r * r *
-                         horner(r, {1.984126984e-4, 1.388888889e-3, 8.333333333e-3, 4.166666667e-2,
-                                    1.666666667e-1, 0.5});
+  const auto [n, r, correction] = reduce_exp(clamp(x, -30.0f, 88.7228f));
+  const Expr p = r + r * r * horner(r, {1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1});
   // 2^n is made from half of it, as 2^128 is not finite.
   const Expr half = reinterpret<float>((n + 126) << 23);
-  const Expr y = select(n == 0, p, (half * p + (half - 0.5f)) * 2.0f);
+  const Expr y = select(n == 0, p, (half * ((p + 1.0f) * correction) - 0.5f) * 2.0f);
   return keep_nan(x, select(x > 88.7228f, infinity(x), y));
 }
 
@@ -180,6 +178,11 @@ Expr erf_e(const Expr& x) {
   return keep_nan(x, c * p / q);
 }
 
+Expr round_to_half(const Expr& x, Type type) {
+  const Expr nan = Halide::reinterpret(type, cast<uint16_t>(type.is_bfloat() ? 0x7fc0 : 0x7e00));
+  return select(is_nan_bits(x), nan, Halide::cast(type, x));
+}
+
 Expr rsqrt_e(const Expr& x) { return constant(x, 1) / Halide::sqrt(x); }
 
 // |x|^y = 2^(y log2 |x|) in double precision; the C standard's special cases around it.
@@ -194,7 +197,7 @@ Expr pow_e(const Expr& x, const Expr& y) {
   const Expr series =
       horner(u, {1.0 / 17, 1.0 / 15, 1.0 / 13, 1.0 / 11, 1.0 / 9, 1.0 / 7, 1.0 / 5, 1.0 / 3, 1.0});
   Expr log2 = cast<double>(e) - select(tiny, f64(23), f64(0)) + s * series * f64(2.8853900817779268);
-  const Expr big = f64(1e6);
+  const Expr big = f64(1e100);
   log2 = select(ax == 0.0f, -big, select(is_finite_bits(x), log2, big));
   const Expr t = clamp(log2 * cast<double>(clamp(y, -1e30f, 1e30f)), f64(-1000), f64(1000));
   const Expr n = Halide::round(t), r = (t - n) * f64(0.69314718055994531);

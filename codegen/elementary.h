@@ -29,6 +29,8 @@ Halide::Expr pow_e(const Halide::Expr& x, const Halide::Expr& y);
 // NaN wins.
 Halide::Expr max_e(const Halide::Expr& a, const Halide::Expr& b);
 Halide::Expr min_e(const Halide::Expr& a, const Halide::Expr& b);
+// From f32 to f16 or bf16.
+Halide::Expr round_to_half(const Halide::Expr& x, Halide::Type type);
 // Truncates and saturates; NaN becomes 0.
 Halide::Expr float_to_int(const Halide::Expr& x, Halide::Type type);
 // The largest integer not above a / b; 0 where b is 0.

@@ -35,6 +35,8 @@ Pipeline schedule(Lowering& lowering, const ScheduleOptions& options) {
       return schedule_elementwise(lowering, options);
     case ScheduleForm::MatMul:
       return schedule_matmul(lowering, options);
+    case ScheduleForm::RowReduction:
+      return schedule_row_reduction(lowering, options);
     default:
       return schedule_generic(lowering, options);
   }

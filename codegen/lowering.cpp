@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "codegen/elementary.h"
 #include "codegen/lowering_rules.h"
 #include "ir/diagnostic.h"
 
@@ -140,9 +141,12 @@ void Lowering::provide(Value v, Access access) {
   memo_.clear();
 }
 
-Expr Lowering::stored_at(Value v, const Index& index) {
-  return cast(storage_type(body_.type(v).dtype), at(v, index));
+Expr to_storage(const Expr& e, DType dtype) {
+  if (dtype == DType::F16 || dtype == DType::BF16) return round_to_half(e, storage_type(dtype));
+  return cast(storage_type(dtype), e);
 }
+
+Expr Lowering::stored_at(Value v, const Index& index) { return to_storage(at(v, index), body_.type(v).dtype); }
 
 Expr Lowering::at(Value v, const Index& index) {
   const Shape& shape = body_.type(v).shape;

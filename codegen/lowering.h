@@ -21,6 +21,9 @@ using Access = std::function<Halide::Expr(const Index&)>;
 Halide::Type storage_type(DType);
 Halide::Type compute_type(DType);
 
+// An expression of the compute type as it lies in memory.
+Halide::Expr to_storage(const Halide::Expr& e, DType dtype);
+
 class Lowering {
  public:
   // `accurate`: no form that costs digits. The body must outlive this.

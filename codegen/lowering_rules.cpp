@@ -152,7 +152,7 @@ Expr lower_Cast(Rules r) {
   if (is_float(from) && !to.is_float()) return float_to_int(x, to);
   if (x.type().is_bool()) return select(x, make_const(to, 1), make_const(to, 0));
   // Rounds to a 16-bit float where that is the result's type, and goes on in f32.
-  return cast(to, cast(storage_type(r.type().dtype), x));
+  return cast(to, to_storage(cast(to, x), r.type().dtype));
 }
 
 Expr lower_Add(Rules r) { return r.operand(0) + r.operand(1); }

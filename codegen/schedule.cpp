@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "codegen/elementary.h"
+#include "codegen/reduction.h"
 #include "ir/diagnostic.h"
 
 namespace nncc {
@@ -61,11 +62,21 @@ ScheduleForm schedule_form(const Graph& body) {
     if (info.has(Contraction)) ++products;
   }
   if (reductions + products == 0) return ScheduleForm::Elementwise;
+  if (has_half_floats(body)) return ScheduleForm::Generic;
   if (products == 1 && reductions == 0 && is_matmul_body(body)) return ScheduleForm::MatMul;
+  if (products == 0) return reduction_form(body);
   return ScheduleForm::Generic;
 }
 
+bool has_half_floats(const Graph& body) {
+  for (NodeId id : body.nodes())
+    for (const TensorType& type : body[id].types)
+      if (type.dtype == DType::F16 || type.dtype == DType::BF16) return true;
+  return false;
+}
+
 int ScheduleOptions::lanes(const Graph& body) const {
+  if (has_half_floats(body)) return 1;
   int widest = 1;
   for (NodeId id : body.nodes()) {
     for (const TensorType& type : body[id].types)

@@ -138,7 +138,9 @@ void schedule_loops(Func out, const Loops& loops, int lanes, bool parallel) {
   const auto tail = [&](int factor) {
     return extent % factor ? TailStrategy::GuardWithIf : TailStrategy::RoundUp;
   };
-  if (extent >= 2 * lanes) {
+  if (lanes == 1) {
+    // Element by element.
+  } else if (extent >= 2 * lanes) {
     out.split(inner, inner, ui, 2 * lanes, tail(2 * lanes)).split(ui, ui, vi, lanes).vectorize(vi).unroll(ui);
   } else if (extent >= lanes) {
     out.split(inner, inner, vi, lanes, tail(lanes)).vectorize(vi);

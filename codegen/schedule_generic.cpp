@@ -44,7 +44,7 @@ class Generic {
       for (Func& child : children_.back())
         child.compute_at(out, shape.empty() ? Var::outermost() : vars.back());
       const int lanes = options_.lanes(body);
-      if (!shape.empty() && children_.back().empty() && shape.back() >= lanes)
+      if (!shape.empty() && children_.back().empty() && lanes > 1 && shape.back() >= lanes)
         out.vectorize(vars.back(), lanes, Halide::TailStrategy::GuardWithIf);
       children_.pop_back();
       fix_output(out, shape);

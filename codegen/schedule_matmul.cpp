@@ -323,13 +323,15 @@ void Schedule::tiles() {
   const Var at = recipe_.columns_outermost ? mo_ : no_;
   acc_.compute_at(out_, at).bound_extent(n_, NR).bound_extent(m_, rows);
   acc_.unroll(m_);
-  acc_.update().reorder(n_, m_, r).unroll(m_);
+  // A domain of one element leaves no loop.
+  if (K() > 1) acc_.update().reorder(n_, m_, r);
+  acc_.update().unroll(m_);
   if (V > 1)
     acc_.vectorize(n_, V).unroll(n_), acc_.update().vectorize(n_, V).unroll(n_);
   else
     acc_.unroll(n_), acc_.update().unroll(n_);
   if (columns == TailStrategy::GuardWithIf) acc_.align_bounds(n_, V);
-  if (K() <= 16) acc_.update().unroll(r);
+  if (K() > 1 && K() <= 16) acc_.update().unroll(r);
   if (recipe_.pack) {
     if (recipe_.columns_outermost)
       packed.compute_at(out_, no_);

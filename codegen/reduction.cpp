@@ -1,0 +1,143 @@
+#include "codegen/reduction.h"
+
+#include <algorithm>
+
+#include "codegen/elementary.h"
+#include "ir/diagnostic.h"
+
+namespace nncc {
+using Halide::Expr;
+using Halide::Func;
+using Halide::RDom;
+using Halide::Var;
+
+ReductionShape reduction_shape(const Graph& body, NodeId id) {
+  ReductionShape result;
+  const Node& node = body[id];
+  if (node.op == Op::ArgMax || node.op == Op::ArgMin) return result;
+  const Shape& shape = body.type(node.operands[0]).shape;
+  const auto& axes = node.attributes.integers(Attr::Axes);
+  std::optional<bool> first, last;
+  int changes = 0;
+  for (size_t axis = 0; axis < shape.size(); ++axis) {
+    if (shape[axis] == 1) continue;
+    const bool reduced = std::find(axes.begin(), axes.end(), static_cast<int64_t>(axis)) != axes.end();
+    if (!first) first = reduced;
+    if (last && *last != reduced) ++changes;
+    last = reduced;
+    (reduced == *first ? result.rows : result.cols) *= shape[axis];
+  }
+  if (!first || changes > 1) return result;
+  if (changes == 0) {
+    if (!*first) return result;
+    return {ReductionShape::Full, 1, result.rows};
+  }
+  result.kind = *first ? ReductionShape::Outer : ReductionShape::Inner;
+  return result;
+}
+
+std::vector<NodeId> reductions_of(const Graph& body) {
+  std::vector<NodeId> ids;
+  for (NodeId id : body.topological_order())
+    if (op_info(body[id].op).has(Reduction)) ids.push_back(id);
+  return ids;
+}
+
+ScheduleForm reduction_form(const Graph& body) {
+  const std::vector<NodeId> ids = reductions_of(body);
+  const ReductionShape shape = reduction_shape(body, ids[0]);
+  for (NodeId id : ids) {
+    if (reduction_shape(body, id) != shape) return ScheduleForm::Generic;
+    if (body.type({id, 0}).dtype == DType::Bool) return ScheduleForm::Generic;
+  }
+  const int64_t whole = shape.rows * shape.cols;
+  // What is made from a reduction goes element by element.
+  for (NodeId id : body.descendants(ids)) {
+    const Node& node = body[id];
+    const OpInfo& info = op_info(node.op);
+    if (!info.has(Reduction) && !info.has(Elementwise) && node.op != Op::Reshape && node.op != Op::Broadcast) return ScheduleForm::Generic;
+    if (shape.kind != ReductionShape::Inner && !std::count(ids.begin(), ids.end(), id)) {
+      if (info.has(Reduction) || node.op == Op::Broadcast) return ScheduleForm::Generic;
+    }
+    const int64_t count = node.types[0].num_elements();
+    if (shape.kind == ReductionShape::Inner && count != whole && count != shape.rows) return ScheduleForm::Generic;
+  }
+  if (shape.kind != ReductionShape::Inner) {
+    // One reduction does not feed another.
+    for (NodeId id : ids) {
+      const NodeId operand[] = {body[id].operands[0].node};
+      for (NodeId a : body.ancestors(operand))
+        if (op_info(body[a].op).has(Reduction)) return ScheduleForm::Generic;
+    }
+  }
+  for (const Graph::Result& r : body.results) {
+    const int64_t count = body.type(r.value).num_elements();
+    if (shape.kind == ReductionShape::Full && count != 1) return ScheduleForm::Generic;
+    if (shape.kind == ReductionShape::Outer && count != shape.cols) return ScheduleForm::Generic;
+    if (shape.kind == ReductionShape::Inner && count != whole && count != shape.rows) return ScheduleForm::Generic;
+  }
+  switch (shape.kind) {
+    case ReductionShape::Full: return ScheduleForm::FullReduction;
+    case ReductionShape::Inner: return ScheduleForm::RowReduction;
+    case ReductionShape::Outer: return ScheduleForm::ColumnReduction;
+    case ReductionShape::Other: break;
+  }
+  return ScheduleForm::Generic;
+}
+
+Index matrix_index(Lowering& lowering, const Shape& shape, int64_t rows, const Expr& row, const Expr& col) {
+  size_t split = 0;
+  int64_t outer = 1;
+  while (split < shape.size() && outer < rows) outer *= shape[split++];
+  if (outer != rows) {
+    int64_t size = num_elements(shape);
+    return lowering.unflatten(shape, Halide::Internal::simplify(row * static_cast<int>(size / rows) + col));
+  }
+  Index index = lowering.unflatten(Shape(shape.begin(), shape.begin() + split), row);
+  const Index inner = lowering.unflatten(Shape(shape.begin() + split, shape.end()), col);
+  index.insert(index.end(), inner.begin(), inner.end());
+  return index;
+}
+
+Index vector_index(Lowering& lowering, const Shape& shape, const Expr& row) { return lowering.unflatten(shape, row); }
+
+LaneReduction reduce_lanes(const std::string& name, Op op, int lanes, Halide::Type type, std::vector<Var> arguments,
+                           const std::function<Expr(const Expr&)>& partial) {
+  LaneReduction result;
+  const RDom r(0, lanes, name + "_rl");
+  const std::vector<Expr> where(arguments.begin(), arguments.end());
+  const auto add_stage = [&](const std::string& suffix, const Expr& initial, const std::function<Expr(const Expr&)>& update) {
+    Func f(name + suffix);
+    f(arguments) = initial;
+    f(where) = update(f(where));
+    if (lanes > 1) f.update().atomic().vectorize(r);
+    result.stages.push_back(f);
+    return f;
+  };
+  const Expr x = partial(r);
+  const bool extremum = op == Op::ReduceMax || op == Op::ReduceMin;
+  if (!extremum) {
+    const bool sum = op == Op::ReduceSum;
+    Func f = add_stage("_sum", Halide::Internal::make_const(type, sum ? 0 : 1), [&](const Expr& s) { return sum ? s + x : s * x; });
+    result.value = [f](const std::vector<Expr>& a) { return f(a); };
+    return result;
+  }
+  const bool largest = op == Op::ReduceMax;
+  const Expr start = largest ? Expr(type.min()) : Expr(type.max());
+  Func f = add_stage("_best", start, [&](const Expr& s) { return largest ? Halide::max(s, x) : Halide::min(s, x); });
+  if (!type.is_float()) {
+    result.value = [f](const std::vector<Expr>& a) { return f(a); };
+    return result;
+  }
+  // Of the lanes' bits the largest magnitude says whether one of them is NaN.
+  const Halide::Type bits = Halide::UInt(type.bits());
+  const Expr magnitude = Halide::reinterpret(bits, x) & (bits.bits() == 64 ? Halide::Internal::make_const(bits, 0x7fffffffffffffff) : Halide::Internal::make_const(bits, 0x7fffffff));
+  Func g = add_stage("_bits", Halide::Internal::make_zero(bits), [&](const Expr& s) { return Halide::max(s, magnitude); });
+  result.value = [f, g, type](const std::vector<Expr>& a) {
+    const Expr m = Halide::reinterpret(type, Expr(g(a)));
+    return select(is_nan_bits(m), m, f(a));
+  };
+  return result;
+}
+
+}  // namespace nncc

@@ -1,0 +1,53 @@
+// Kernels with arguments, compared with the reference evaluator. All cases of a test are compiled into one
+// object.
+#pragma once
+#include <functional>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "ir/builder.h"
+#include "ir/evaluate.h"
+#include "test/codegen/kernel_library.h"
+
+namespace nncc::testing {
+
+// How far results of each element type may be from the exact ones: |got - exact| <= ulp * epsilon * |exact| +
+// absolute.
+struct Tolerance {
+  double ulp = 0;
+  double absolute = 0;
+};
+
+class KernelCases {
+ public:
+  explicit KernelCases(int threads = 1) { options_.threads = threads; }
+
+  // A kernel whose body `build` makes from its arguments.
+  void add(std::string name, std::vector<Literal> arguments, Tolerance tolerance,
+           const std::function<std::vector<Value>(GraphBuilder&, const std::vector<Value>&)>& build);
+  // Result r of the case added last lies on an argument.
+  void in_place(std::vector<int> argument_of_result) {
+    cases_.back().in_place = std::move(argument_of_result);
+  }
+  // Compiles all, calls each and compares. EXPECTs.
+  void run();
+
+ private:
+  struct Case {
+    std::vector<Literal> arguments;
+    Tolerance tolerance;
+    std::vector<int> in_place;
+  };
+  CodegenOptions options_;
+  std::vector<Function> functions_;
+  std::vector<Case> cases_;
+};
+
+// Random elements of a type: floats in [low, high), integers over a few dozen values or, for i8 and u8, all.
+Literal random_literal(TensorType type, std::mt19937_64& random, double low = -2, double high = 2);
+// NaN, infinities, zeros of both signs, denormals, huge and ordinary numbers; for integers the borders of the
+// type.
+std::vector<double> special_values(DType dtype);
+
+}  // namespace nncc::testing
