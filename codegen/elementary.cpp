@@ -42,6 +42,10 @@ Expr infinity_bits(const Expr& x) {
   return cast<uint32_t>(0x7f800000);
 }
 
+// Keeps Halide from moving a constant out of a difference that is exact where it stands: (m - 1) + y is not
+// (m + y) - 1.
+Expr opaque(const Expr& x) { return reinterpret<float>(reinterpret<int32_t>(x)); }
+
 Expr horner(const Expr& u, std::initializer_list<double> high_to_low) {
   Expr r;
   for (double c : high_to_low) r = r.defined() ? r * u + constant(u, c) : constant(u, c);
@@ -55,15 +59,16 @@ struct ExpParts {
 };
 ExpParts reduce_exp(const Expr& x) {
   const Expr n = Halide::round(x * 1.442695041f);
-  // n times the upper bits of log 2 is exact. The lower bits are a factor of the result: subtracted from r, the two products would be
-  // reassociated into one.
+  // n times the upper bits of log 2 is exact. The lower bits are a factor of the result: subtracted from r,
+  // the two products would be reassociated into one.
   return {cast<int32_t>(n), x - n * 0.693145752f, 1.0f - n * 1.42860677e-6f};
 }
 
 // e^x of f32 within the finite range; clamped outside.
 Expr exp_clamped(const Expr& x) {
   const auto [n, r, correction] = reduce_exp(clamp(x, -87.33f, 88.7228f));
-  const Expr p = horner(r, {1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1});
+  const Expr p = horner(r, {1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2,
+                            1.6666665459e-1, 5.0000001201e-1});
   const Expr y = (p * r * r + r + 1.0f) * correction;
   return reinterpret<float>(reinterpret<int32_t>(y) + (n << 23));
 }
@@ -87,7 +92,7 @@ LogParts reduce_log(const Expr& x) {
   const Expr shifted = bits - 0x3f3504f3;
   const Expr e = shifted >> 23;
   const Expr mantissa = reinterpret<float>(bits - (e << 23));
-  return {mantissa - 1.0f, cast<float>(e)};
+  return {opaque(mantissa - 1.0f), cast<float>(e)};
 }
 
 // The special values of a logarithm of y: log(0) = -inf, below NaN, inf and NaN stay.
@@ -136,14 +141,16 @@ Expr log1p_e(const Expr& x) {
   if (is_f64(x)) return log_edges(y, libm("log1p", x));
   // Where 1 + x needs no reduction the polynomial takes x itself, and loses nothing near 0.
   const auto [f, e] = reduce_log(Halide::max(y, 1.17549435e-38f));
-  const Expr near = Halide::abs(x + 0.06f) < 0.35f;
+  const Expr near = Halide::abs(x - 0.06f) < 0.35f;
   return log_edges(y, log_polynomial(select(near, x, f), select(near, 0.0f, e)));
 }
 
 Expr expm1_e(const Expr& x) {
   if (is_f64(x)) return keep_nan(x, libm("expm1", x));
   const auto [n, r, correction] = reduce_exp(clamp(x, -30.0f, 88.7228f));
-  const Expr p = r + r * r * horner(r, {1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1});
+  const Expr p = r + r * r *
+                         horner(r, {1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2,
+                                    1.6666665459e-1, 5.0000001201e-1});
   // 2^n is made from half of it, as 2^128 is not finite.
   const Expr half = reinterpret<float>((n + 126) << 23);
   const Expr y = select(n == 0, p, (half * ((p + 1.0f) * correction) - 0.5f) * 2.0f);

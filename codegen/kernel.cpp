@@ -50,7 +50,7 @@ void append_kernel(Halide::Module& all, const KernelSource& source, const Codege
   schedule_options.vector_registers = options.target->vector_registers;
   schedule_options.parallel = options.threads > 1;
   schedule_options.accurate = options.accurate;
-  Lowering lowering(body, options.accurate);
+  Lowering lowering(body, source.symbol, options.accurate);
   const Pipeline pipeline = schedule(lowering, schedule_options);
   Halide::Module module = Halide::Pipeline(pipeline.outputs)
                               .compile_to_module(lowering.arguments(), source.symbol, all.target(),

@@ -124,7 +124,8 @@ Index Lowering::reshape(const Shape& shape, const Shape& other, const Index& ind
   return result;
 }
 
-Lowering::Lowering(const Graph& body, bool accurate) : body_(body), accurate_(accurate) {
+Lowering::Lowering(const Graph& body, std::string name, bool accurate)
+    : body_(body), name_(std::move(name)), accurate_(accurate) {
   for (size_t i = 0; i < body.arguments.size(); ++i) {
     const TensorType& type = body.type(body.arguments[i].value);
     NNCC_CHECK(type.num_elements() < (int64_t{1} << 31), "a tensor of 2^31 elements or more in a kernel");
@@ -146,7 +147,9 @@ Expr to_storage(const Expr& e, DType dtype) {
   return cast(storage_type(dtype), e);
 }
 
-Expr Lowering::stored_at(Value v, const Index& index) { return to_storage(at(v, index), body_.type(v).dtype); }
+Expr Lowering::stored_at(Value v, const Index& index) {
+  return to_storage(at(v, index), body_.type(v).dtype);
+}
 
 Expr Lowering::at(Value v, const Index& index) {
   const Shape& shape = body_.type(v).shape;

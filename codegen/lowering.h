@@ -26,8 +26,9 @@ Halide::Expr to_storage(const Halide::Expr& e, DType dtype);
 
 class Lowering {
  public:
-  // `accurate`: no form that costs digits. The body must outlive this.
-  explicit Lowering(const Graph& body, bool accurate = false);
+  // `accurate`: no form that costs digits. `name` makes those of constants in the object unique. The body
+  // must outlive this.
+  Lowering(const Graph& body, std::string name, bool accurate = false);
   const Graph& body() const { return body_; }
   bool accurate() const { return accurate_; }
 
@@ -55,6 +56,7 @@ class Lowering {
 
  private:
   const Graph& body_;
+  std::string name_;
   bool accurate_;
   std::vector<Halide::ImageParam> inputs_;
   std::map<Value, Access> provided_;

@@ -32,6 +32,7 @@ struct LoweringRules {
   Index full_index() const { return is_flat() ? lowering.unflatten(type().shape, index[0]) : index; }
   Expr flat_index() const { return is_flat() ? index[0] : lowering.flatten(type().shape, index); }
   Halide::ImageParam& input(int64_t i) const { return lowering.inputs_[i]; }
+  std::string constant_name() const { return lowering.name_ + "_constant"; }
   std::map<NodeId, Halide::Buffer<>>& constants() const { return lowering.constants_; }
 };
 
@@ -78,7 +79,7 @@ Expr lower_Constant(Rules r) {
   Halide::Buffer<>& buffer = r.constants()[r.value.node];
   if (!buffer.defined()) {
     buffer = Halide::Buffer<>(storage_type(r.type().dtype), {static_cast<int>(literal.num_elements())},
-                              "constant" + std::to_string(r.value.node.index));
+                              r.constant_name() + std::to_string(r.value.node.index));
     const std::vector<std::byte> bytes = literal.to_bytes();
     std::copy(bytes.begin(), bytes.end(), static_cast<std::byte*>(buffer.data()));
   }

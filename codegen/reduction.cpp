@@ -55,12 +55,14 @@ ScheduleForm reduction_form(const Graph& body) {
   for (NodeId id : body.descendants(ids)) {
     const Node& node = body[id];
     const OpInfo& info = op_info(node.op);
-    if (!info.has(Reduction) && !info.has(Elementwise) && node.op != Op::Reshape && node.op != Op::Broadcast) return ScheduleForm::Generic;
+    if (!info.has(Reduction) && !info.has(Elementwise) && node.op != Op::Reshape && node.op != Op::Broadcast)
+      return ScheduleForm::Generic;
     if (shape.kind != ReductionShape::Inner && !std::count(ids.begin(), ids.end(), id)) {
       if (info.has(Reduction) || node.op == Op::Broadcast) return ScheduleForm::Generic;
     }
     const int64_t count = node.types[0].num_elements();
-    if (shape.kind == ReductionShape::Inner && count != whole && count != shape.rows) return ScheduleForm::Generic;
+    if (shape.kind == ReductionShape::Inner && count != whole && count != shape.rows)
+      return ScheduleForm::Generic;
   }
   if (shape.kind != ReductionShape::Inner) {
     // One reduction does not feed another.
@@ -74,13 +76,18 @@ ScheduleForm reduction_form(const Graph& body) {
     const int64_t count = body.type(r.value).num_elements();
     if (shape.kind == ReductionShape::Full && count != 1) return ScheduleForm::Generic;
     if (shape.kind == ReductionShape::Outer && count != shape.cols) return ScheduleForm::Generic;
-    if (shape.kind == ReductionShape::Inner && count != whole && count != shape.rows) return ScheduleForm::Generic;
+    if (shape.kind == ReductionShape::Inner && count != whole && count != shape.rows)
+      return ScheduleForm::Generic;
   }
   switch (shape.kind) {
-    case ReductionShape::Full: return ScheduleForm::FullReduction;
-    case ReductionShape::Inner: return ScheduleForm::RowReduction;
-    case ReductionShape::Outer: return ScheduleForm::ColumnReduction;
-    case ReductionShape::Other: break;
+    case ReductionShape::Full:
+      return ScheduleForm::FullReduction;
+    case ReductionShape::Inner:
+      return ScheduleForm::RowReduction;
+    case ReductionShape::Outer:
+      return ScheduleForm::ColumnReduction;
+    case ReductionShape::Other:
+      break;
   }
   return ScheduleForm::Generic;
 }
@@ -99,14 +106,17 @@ Index matrix_index(Lowering& lowering, const Shape& shape, int64_t rows, const E
   return index;
 }
 
-Index vector_index(Lowering& lowering, const Shape& shape, const Expr& row) { return lowering.unflatten(shape, row); }
+Index vector_index(Lowering& lowering, const Shape& shape, const Expr& row) {
+  return lowering.unflatten(shape, row);
+}
 
-LaneReduction reduce_lanes(const std::string& name, Op op, int lanes, Halide::Type type, std::vector<Var> arguments,
-                           const std::function<Expr(const Expr&)>& partial) {
+LaneReduction reduce_lanes(const std::string& name, Op op, int lanes, Halide::Type type,
+                           std::vector<Var> arguments, const std::function<Expr(const Expr&)>& partial) {
   LaneReduction result;
   const RDom r(0, lanes, name + "_rl");
   const std::vector<Expr> where(arguments.begin(), arguments.end());
-  const auto add_stage = [&](const std::string& suffix, const Expr& initial, const std::function<Expr(const Expr&)>& update) {
+  const auto add_stage = [&](const std::string& suffix, const Expr& initial,
+                             const std::function<Expr(const Expr&)>& update) {
     Func f(name + suffix);
     f(arguments) = initial;
     f(where) = update(f(where));
@@ -118,21 +128,26 @@ LaneReduction reduce_lanes(const std::string& name, Op op, int lanes, Halide::Ty
   const bool extremum = op == Op::ReduceMax || op == Op::ReduceMin;
   if (!extremum) {
     const bool sum = op == Op::ReduceSum;
-    Func f = add_stage("_sum", Halide::Internal::make_const(type, sum ? 0 : 1), [&](const Expr& s) { return sum ? s + x : s * x; });
+    Func f = add_stage("_sum", Halide::Internal::make_const(type, sum ? 0 : 1),
+                       [&](const Expr& s) { return sum ? s + x : s * x; });
     result.value = [f](const std::vector<Expr>& a) { return f(a); };
     return result;
   }
   const bool largest = op == Op::ReduceMax;
   const Expr start = largest ? Expr(type.min()) : Expr(type.max());
-  Func f = add_stage("_best", start, [&](const Expr& s) { return largest ? Halide::max(s, x) : Halide::min(s, x); });
+  Func f = add_stage("_best", start,
+                     [&](const Expr& s) { return largest ? Halide::max(s, x) : Halide::min(s, x); });
   if (!type.is_float()) {
     result.value = [f](const std::vector<Expr>& a) { return f(a); };
     return result;
   }
   // Of the lanes' bits the largest magnitude says whether one of them is NaN.
   const Halide::Type bits = Halide::UInt(type.bits());
-  const Expr magnitude = Halide::reinterpret(bits, x) & (bits.bits() == 64 ? Halide::Internal::make_const(bits, 0x7fffffffffffffff) : Halide::Internal::make_const(bits, 0x7fffffff));
-  Func g = add_stage("_bits", Halide::Internal::make_zero(bits), [&](const Expr& s) { return Halide::max(s, magnitude); });
+  const Expr magnitude = Halide::reinterpret(bits, x) &
+                         (bits.bits() == 64 ? Halide::Internal::make_const(bits, 0x7fffffffffffffff)
+                                            : Halide::Internal::make_const(bits, 0x7fffffff));
+  Func g = add_stage("_bits", Halide::Internal::make_zero(bits),
+                     [&](const Expr& s) { return Halide::max(s, magnitude); });
   result.value = [f, g, type](const std::vector<Expr>& a) {
     const Expr m = Halide::reinterpret(type, Expr(g(a)));
     return select(is_nan_bits(m), m, f(a));

@@ -7,7 +7,8 @@
 
 namespace nncc {
 
-// The operand of every reduction of a body, axes of extent 1 left out, is [rows, cols]; `inner`, `outer` or all axes are reduced.
+// The operand of every reduction of a body, axes of extent 1 left out, is [rows, cols]; `inner`, `outer` or
+// all axes are reduced.
 struct ReductionShape {
   enum Kind { Full, Inner, Outer, Other } kind = Other;
   int64_t rows = 1, cols = 1;
@@ -15,23 +16,27 @@ struct ReductionShape {
 };
 ReductionShape reduction_shape(const Graph& body, NodeId id);
 
-// The form of a body whose anchors are reductions: Generic unless the body has exactly what the form's schedule expects.
+// The form of a body whose anchors are reductions: Generic unless the body has exactly what the form's
+// schedule expects.
 ScheduleForm reduction_form(const Graph& body);
 
 // The reductions in topological order.
 std::vector<NodeId> reductions_of(const Graph& body);
 
-// The coordinates of element (row, col) of a value of rows x cols elements, or of element `row` of one of `rows`.
-Index matrix_index(Lowering& lowering, const Shape& shape, int64_t rows, const Halide::Expr& row, const Halide::Expr& col);
+// The coordinates of element (row, col) of a value of rows x cols elements, or of element `row` of one of
+// `rows`.
+Index matrix_index(Lowering& lowering, const Shape& shape, int64_t rows, const Halide::Expr& row,
+                   const Halide::Expr& col);
 Index vector_index(Lowering& lowering, const Shape& shape, const Halide::Expr& row);
 
-// Sums or extrema over the lanes of partial(lane, arguments…), as a Func of `arguments`; the lanes are combined in one fixed tree.
-// Computed at `at` of `consumer`, or first of all if no consumer is given.
+// Sums or extrema over the lanes of partial(lane, arguments…), as a Func of `arguments`; the lanes are
+// combined in one fixed tree. Computed at `at` of `consumer`, or first of all if no consumer is given.
 struct LaneReduction {
   std::vector<Halide::Func> stages;  // to be placed by the caller, in order of computation
   std::function<Halide::Expr(const std::vector<Halide::Expr>& arguments)> value;
 };
-LaneReduction reduce_lanes(const std::string& name, Op op, int lanes, Halide::Type type, std::vector<Halide::Var> arguments,
+LaneReduction reduce_lanes(const std::string& name, Op op, int lanes, Halide::Type type,
+                           std::vector<Halide::Var> arguments,
                            const std::function<Halide::Expr(const Halide::Expr& lane)>& partial);
 
 }  // namespace nncc

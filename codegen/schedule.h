@@ -23,7 +23,8 @@ enum class ScheduleForm {
 std::string_view schedule_form_name(ScheduleForm);
 ScheduleForm schedule_form(const Graph& body);
 
-// Halide 14 stores vectors of 16-bit floats wrongly where a tail is masked: bodies that have any are computed element by element.
+// Halide 14 stores vectors of 16-bit floats wrongly where a tail is masked: bodies that have any are computed
+// element by element.
 bool has_half_floats(const Graph& body);
 
 // Functions whose stages write the results. Result i of the body is buffer `order[i]` of them, counting a

@@ -1,5 +1,5 @@
-// Reductions along the rows of a matrix and what goes with them (softmax, losses, norms): everything of a row, or of as many rows as a
-// vector has lanes where rows are short, is done before the next.
+// Reductions along the rows of a matrix and what goes with them (softmax, losses, norms): everything of a
+// row, or of as many rows as a vector has lanes where rows are short, is done before the next.
 #include <algorithm>
 #include <map>
 #include <set>
@@ -32,7 +32,9 @@ class Rows {
 
  private:
   bool is_whole(Value v) const { return body_.type(v).num_elements() == rows_ * cols_; }
-  Expr element(Value v, const Expr& row, const Expr& col) { return lowering_.at(v, matrix_index(lowering_, body_.type(v).shape, rows_, row, col)); }
+  Expr element(Value v, const Expr& row, const Expr& col) {
+    return lowering_.at(v, matrix_index(lowering_, body_.type(v).shape, rows_, row, col));
+  }
   std::set<Value> find_kept();
   void define_reduction(NodeId id);
   void define_kept(Value v);
@@ -40,7 +42,8 @@ class Rows {
   // Accesses of a Func of rows.
   void provide_row(Value v, const std::function<Expr(const std::vector<Expr>&)>& value) {
     const Shape shape = body_.type(v).shape;
-    lowering_.provide(v, [this, shape, value](const Index& index) { return value({lowering_.flatten(shape, index)}); });
+    lowering_.provide(
+        v, [this, shape, value](const Index& index) { return value({lowering_.flatten(shape, index)}); });
   }
 
   Lowering& lowering_;
@@ -69,7 +72,8 @@ std::set<Value> Rows::find_kept() {
     std::set<int> mine = readers[v];
     if (info.has(Reduction)) {
       mine = {loops++};
-    } else if (is_whole(v) && ((info.has(Elementwise) && !info.has(Cheap)) || node.op == Op::Random) && mine.size() > 1) {
+    } else if (is_whole(v) && ((info.has(Elementwise) && !info.has(Cheap)) || node.op == Op::Random) &&
+               mine.size() > 1) {
       kept.insert(v);
       mine = {loops++};
     }
@@ -83,7 +87,9 @@ void Rows::define_reduction(NodeId id) {
   const Value operand = node.operands[0];
   const Accumulation accumulation = accumulation_of(node, body_.type(operand).dtype);
   const std::string name = "reduction" + std::to_string(id.index);
-  const auto accumulate = [&](const Expr& sum, const Expr& x) { return accumulation.update(Halide::Tuple(sum), x, 0)[0]; };
+  const auto accumulate = [&](const Expr& sum, const Expr& x) {
+    return accumulation.update(Halide::Tuple(sum), x, 0)[0];
+  };
   if (rows_in_lanes_) {
     Func f(name);
     const RDom r(0, static_cast<int>(cols_), name + "_r");
@@ -107,7 +113,8 @@ void Rows::define_reduction(NodeId id) {
   const RDom rv(0, std::max(rest, 1), name + "_rv"), rt(0, std::max(tail, 1), name + "_rt");
   int stage = 0, rest_stage = 0, tail_stage = 0;
   if (rest > 0) {
-    partial(l_, rv, row_) = accumulate(partial(l_, rv, row_), element(operand, row_, (vectors - rest + rv) * V + l_));
+    partial(l_, rv, row_) =
+        accumulate(partial(l_, rv, row_), element(operand, row_, (vectors - rest + rv) * V + l_));
     rest_stage = ++stage;
   }
   if (tail > 0) {
@@ -120,16 +127,19 @@ void Rows::define_reduction(NodeId id) {
     lanes(l_, row_) = accumulation.initial[0];
     lanes(l_, row_) = accumulate(lanes(l_, row_), partial(l_, rj, row_));
   }
-  const LaneReduction total = reduce_lanes(name, node.op, V, compute_type(body_.type(operand).dtype), {row_},
-                                           [&](const Expr& lane) { return ways > 1 ? Expr(lanes(lane, row_)) : Expr(partial(lane, 0, row_)); });
+  const LaneReduction total = reduce_lanes(
+      name, node.op, V, compute_type(body_.type(operand).dtype), {row_},
+      [&](const Expr& lane) { return ways > 1 ? Expr(lanes(lane, row_)) : Expr(partial(lane, 0, row_)); });
   provide_row({id, 0}, total.value);
   placements_.push_back([=, this](Func leader, Var at) mutable {
     partial.compute_at(leader, at).bound(l_, 0, V).bound(j_, 0, ways).vectorize(l_).unroll(j_);
     partial.update(0).vectorize(l_).unroll(j_);
     if (vectors / ways > 1) {
       partial.update(0).reorder(l_, j_, r);
-      if (vectors / ways <= 4) partial.update(0).unroll(r);
-      else if (ways == 1) partial.update(0).unroll(r, 1);
+      if (vectors / ways <= 4)
+        partial.update(0).unroll(r);
+      else if (ways == 1)
+        partial.update(0).unroll(r, 1);
     }
     if (rest_stage) {
       partial.update(rest_stage).vectorize(l_);
@@ -149,8 +159,10 @@ void Rows::define_kept(Value v) {
   const Expr x = element(v, row_, col_);
   const Shape shape = body_.type(v).shape;
   // The vector's axis lies innermost.
-  if (rows_in_lanes_) f(row_, col_) = x;
-  else f(col_, row_) = x;
+  if (rows_in_lanes_)
+    f(row_, col_) = x;
+  else
+    f(col_, row_) = x;
   lowering_.provide(v, [this, f, shape](const Index& index) -> Expr {
     const Expr flat = lowering_.flatten(shape, index);
     // Undo matrix_index().
@@ -159,8 +171,10 @@ void Rows::define_kept(Value v) {
     while (split < shape.size() && outer < rows_) outer *= shape[split++];
     Expr row, col;
     if (outer == rows_) {
-      row = lowering_.flatten(Shape(shape.begin(), shape.begin() + split), Index(index.begin(), index.begin() + split));
-      col = lowering_.flatten(Shape(shape.begin() + split, shape.end()), Index(index.begin() + split, index.end()));
+      row = lowering_.flatten(Shape(shape.begin(), shape.begin() + split),
+                              Index(index.begin(), index.begin() + split));
+      col = lowering_.flatten(Shape(shape.begin() + split, shape.end()),
+                              Index(index.begin() + split, index.end()));
     } else {
       row = Halide::Internal::simplify(flat / static_cast<int>(cols_));
       col = Halide::Internal::simplify(flat % static_cast<int>(cols_));
@@ -170,8 +184,10 @@ void Rows::define_kept(Value v) {
   placements_.push_back([this, f](Func leader, Var at) mutable {
     f.compute_at(leader, at);
     f.bound(col_, 0, static_cast<int>(cols_));
-    if (rows_in_lanes_) f.vectorize(row_, lanes_).unroll(col_);
-    else f.vectorize(col_, lanes_, cols_ % lanes_ ? TailStrategy::ShiftInwards : TailStrategy::RoundUp);
+    if (rows_in_lanes_)
+      f.vectorize(row_, lanes_).unroll(col_);
+    else
+      f.vectorize(col_, lanes_, cols_ % lanes_ ? TailStrategy::ShiftInwards : TailStrategy::RoundUp);
   });
 }
 
@@ -193,9 +209,13 @@ Pipeline Rows::build() {
   for (NodeId id : body_.topological_order()) {
     const Node& node = body_[id];
     const Value v{id, 0};
-    if (op_info(node.op).has(Reduction)) define_reduction(id);
-    else if (kept.count(v)) define_kept(v);
-    else if (op_info(node.op).has(Elementwise) && !is_whole(v) && depends.count(id) && !body_.is_result_or_update(v)) define_statistic(v);
+    if (op_info(node.op).has(Reduction))
+      define_reduction(id);
+    else if (kept.count(v))
+      define_kept(v);
+    else if (op_info(node.op).has(Elementwise) && !is_whole(v) && depends.count(id) &&
+             !body_.is_result_or_update(v))
+      define_statistic(v);
   }
   Pipeline pipeline;
   pipeline.order.resize(body_.results.size());
@@ -204,7 +224,8 @@ Pipeline Rows::build() {
   for (size_t i = 0; i < body_.results.size(); ++i) {
     const Value v = body_.results[i].value;
     if (is_whole(v)) {
-      wholes.push_back(lowering_.stored_at(v, matrix_index(lowering_, body_.type(v).shape, rows_, row_, col_)));
+      wholes.push_back(
+          lowering_.stored_at(v, matrix_index(lowering_, body_.type(v).shape, rows_, row_, col_)));
       whole_results.push_back(i);
     } else {
       statistics.push_back(lowering_.stored_at(v, vector_index(lowering_, body_.type(v).shape, row_)));
@@ -214,25 +235,36 @@ Pipeline Rows::build() {
   int buffers = 0;
   Func whole("whole"), statistic("statistic");
   if (!wholes.empty()) {
-    if (wholes.size() == 1) whole(col_, row_) = wholes[0];
-    else whole(col_, row_) = Halide::Tuple(wholes);
+    if (wholes.size() == 1)
+      whole(col_, row_) = wholes[0];
+    else
+      whole(col_, row_) = Halide::Tuple(wholes);
     pipeline.outputs.push_back(whole);
     for (size_t i : whole_results) pipeline.order[i] = buffers++;
     fix_output(whole, {rows_, cols_});
   }
   if (!statistics.empty()) {
-    if (statistics.size() == 1) statistic(row_) = statistics[0];
-    else statistic(row_) = Halide::Tuple(statistics);
+    if (statistics.size() == 1)
+      statistic(row_) = statistics[0];
+    else
+      statistic(row_) = Halide::Tuple(statistics);
     pipeline.outputs.push_back(statistic);
     for (size_t i : statistic_results) pipeline.order[i] = buffers++;
     fix_output(statistic, {rows_});
   }
   const int rows = static_cast<int>(rows_), cols = static_cast<int>(cols_);
-  const auto tail = [](int extent, int factor) { return extent % factor ? TailStrategy::ShiftInwards : TailStrategy::RoundUp; };
+  const auto tail = [](int extent, int factor) {
+    return extent % factor ? TailStrategy::ShiftInwards : TailStrategy::RoundUp;
+  };
   Var at = row_;
   if (rows_in_lanes_) {
     at = ro_;
-    if (!wholes.empty()) whole.bound(col_, 0, cols).split(row_, ro_, ri_, lanes_, tail(rows, lanes_)).reorder(col_, ri_, ro_).vectorize(ri_).unroll(col_);
+    if (!wholes.empty())
+      whole.bound(col_, 0, cols)
+          .split(row_, ro_, ri_, lanes_, tail(rows, lanes_))
+          .reorder(col_, ri_, ro_)
+          .vectorize(ri_)
+          .unroll(col_);
     if (!statistics.empty()) statistic.split(row_, ro_, ri_, lanes_, tail(rows, lanes_)).vectorize(ri_);
   } else if (!wholes.empty()) {
     whole.vectorize(col_, lanes_, tail(cols, lanes_));
@@ -253,6 +285,8 @@ Pipeline Rows::build() {
 
 }  // namespace
 
-Pipeline schedule_row_reduction(Lowering& lowering, const ScheduleOptions& options) { return Rows(lowering, options).build(); }
+Pipeline schedule_row_reduction(Lowering& lowering, const ScheduleOptions& options) {
+  return Rows(lowering, options).build();
+}
 
 }  // namespace nncc

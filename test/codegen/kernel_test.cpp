@@ -384,7 +384,8 @@ TEST(RowReductions, Chains) {
   std::mt19937_64 random(10);
   KernelCases cases;
   for (DType dtype : {DType::F32, DType::F64}) {
-    for (const Shape& shape : std::vector<Shape>{{64, 10}, {5, 3}, {33, 16}, {3, 17}, {20, 65}, {7, 300}, {2, 3, 40}, {4, 5, 6}}) {
+    for (const Shape& shape :
+         std::vector<Shape>{{64, 10}, {5, 3}, {33, 16}, {3, 17}, {20, 65}, {7, 300}, {2, 3, 40}, {4, 5, 6}}) {
       const int64_t cols = shape.back();
       const Shape outer(shape.begin(), shape.end() - 1);
       const int64_t axis = static_cast<int64_t>(shape.size()) - 1;
@@ -399,22 +400,29 @@ TEST(RowReductions, Chains) {
       cases.add("softmax", {random_literal({dtype, shape}, random, -9, 9)}, tolerance,
                 [&](GraphBuilder& b, const Values& x) { return Values{softmax(b, x[0])}; });
       Literal masked = random_literal({dtype, shape}, random, -9, 9);
-      for (int64_t i = 0; i < masked.num_elements(); i += 3) masked.set(i, -std::numeric_limits<double>::infinity());
+      for (int64_t i = 0; i < masked.num_elements(); i += 3)
+        masked.set(i, -std::numeric_limits<double>::infinity());
       masked.set(2, std::nan(""));
       for (int64_t i = 0; i < cols; ++i) masked.set(2 * cols + i, -std::numeric_limits<double>::infinity());
-      cases.add("softmax of masked rows", {masked}, tolerance, [&](GraphBuilder& b, const Values& x) { return Values{softmax(b, x[0])}; });
+      cases.add("softmax of masked rows", {masked}, tolerance,
+                [&](GraphBuilder& b, const Values& x) { return Values{softmax(b, x[0])}; });
       Literal labels(TensorType{DType::I32, outer});
       for (int64_t i = 0; i < labels.num_elements(); ++i) labels.set_int(i, i % cols);
-      cases.add("softmax, cross entropy and its gradient", {random_literal({dtype, shape}, random, -9, 9), labels}, tolerance,
-                [&](GraphBuilder& b, const Values& x) {
-                  const Value m = b.reduce(Op::ReduceMax, x[0], {axis}), d = b.sub(x[0], along(b, m));
-                  const Value e = b.add(Op::Exp, {d}), s = b.reduce(Op::ReduceSum, e, {axis}), p = b.div(e, along(b, s));
-                  const Value hot = b.cast(b.add(Op::Eq, {b.iota({DType::I32, shape}, static_cast<int>(axis)), along(b, x[1])}), dtype);
-                  const Value loss = b.sub(b.add(Op::Log, {s}), b.reduce(Op::ReduceSum, b.mul(hot, d), {axis}));
-                  return Values{b.mul(b.sub(p, hot), 1.0 / 64), loss};
-                });
-      cases.add("layer norm", {random_literal({dtype, shape}, random), random_literal({dtype, {cols}}, random), random_literal({dtype, {cols}}, random)}, tolerance,
-                [&](GraphBuilder& b, const Values& x) {
+      cases.add(
+          "softmax, cross entropy and its gradient", {random_literal({dtype, shape}, random, -9, 9), labels},
+          tolerance, [&](GraphBuilder& b, const Values& x) {
+            const Value m = b.reduce(Op::ReduceMax, x[0], {axis}), d = b.sub(x[0], along(b, m));
+            const Value e = b.add(Op::Exp, {d}), s = b.reduce(Op::ReduceSum, e, {axis}),
+                        p = b.div(e, along(b, s));
+            const Value hot = b.cast(
+                b.add(Op::Eq, {b.iota({DType::I32, shape}, static_cast<int>(axis)), along(b, x[1])}), dtype);
+            const Value loss = b.sub(b.add(Op::Log, {s}), b.reduce(Op::ReduceSum, b.mul(hot, d), {axis}));
+            return Values{b.mul(b.sub(p, hot), 1.0 / 64), loss};
+          });
+      cases.add("layer norm",
+                {random_literal({dtype, shape}, random), random_literal({dtype, {cols}}, random),
+                 random_literal({dtype, {cols}}, random)},
+                tolerance, [&](GraphBuilder& b, const Values& x) {
                   const double n = 1.0 / static_cast<double>(cols);
                   const Value c = b.sub(x[0], along(b, b.mul(b.reduce(Op::ReduceSum, x[0], {axis}), n)));
                   const Value variance = b.mul(b.reduce(Op::ReduceSum, b.mul(c, c), {axis}), n);
@@ -422,10 +430,12 @@ TEST(RowReductions, Chains) {
                   const Value y = b.mul(b.mul(c, along(b, r)), b.broadcast(x[1], shape, {axis}));
                   return Values{b.add(y, b.broadcast(x[2], shape, {axis})), r};
                 });
-      cases.add("statistics alone", {random_literal({dtype, shape}, random)}, tolerance, [&](GraphBuilder& b, const Values& x) {
-        const Value s = b.reduce(Op::ReduceSum, x[0], {axis}), q = b.reduce(Op::ReduceSum, b.mul(x[0], x[0]), {axis});
-        return Values{b.mul(s, 0.5), b.add(Op::Sqrt, {q}), b.reduce(Op::ReduceMin, x[0], {axis})};
-      });
+      cases.add("statistics alone", {random_literal({dtype, shape}, random)}, tolerance,
+                [&](GraphBuilder& b, const Values& x) {
+                  const Value s = b.reduce(Op::ReduceSum, x[0], {axis}),
+                              q = b.reduce(Op::ReduceSum, b.mul(x[0], x[0]), {axis});
+                  return Values{b.mul(s, 0.5), b.add(Op::Sqrt, {q}), b.reduce(Op::ReduceMin, x[0], {axis})};
+                });
     }
   }
   cases.run();
