@@ -1,5 +1,8 @@
 #include "passes/kernel_outliner.h"
 
+#include <algorithm>
+#include <functional>
+
 #include "ir/builder.h"
 #include "passes/fusion_rules.h"
 
@@ -25,15 +28,76 @@ void KernelOutliner::outline(int group) {
   if (results.empty()) return;  // all of it is computed elsewhere
   Body body;
   body.group = group;
+  body.count = groups_.count(results[0]);
+  body.is_flat = can_flatten(group, body.count);
   for (NodeId id : results) {
-    const Value v = in_body(body, {id, 0});
+    const Value v = body.is_flat ? in_flat_body(body, {id, 0}) : in_body(body, {id, 0});
     body.graph.results.push_back({"r" + std::to_string(body.graph.results.size()), v});
   }
   const std::string name = kernels_.intern(std::move(body.graph));
   const NodeId call = add_kernel(out_, *module_.find_function(name), body.operands);
   out_.set_name(call, graph_[results[0]].name);
   out_.set_location(call, graph_[results[0]].location);
-  for (size_t i = 0; i < results.size(); ++i) memory_[{results[i], 0}] = {call, static_cast<int>(i)};
+  for (size_t i = 0; i < results.size(); ++i)
+    memory_[{results[i], 0}] = view({call, static_cast<int>(i)}, graph_[results[i]].types[0].shape);
+}
+
+// Where elements are only ever read at the index that is computed, or are one for all, shapes do not matter:
+// as vectors, kernels of different shapes are the same kernel.
+bool KernelOutliner::can_flatten(int group, int64_t count) const {
+  const FusionGroups::Group& members = groups_.groups()[group];
+  const std::function<bool(Value)> is_linear = [&](Value v) {
+    const Node& node = graph_[v.node];
+    const int64_t n = groups_.count(v.node);
+    if (n != count && n != 1) return false;
+    if (groups_.is_in(v.node, group) || is_splat_constant(node)) return true;
+    const FusionRole role = fusion_role(node.op);
+    if (role == FusionRole::Generated) return false;
+    if (role != FusionRole::View && role != FusionRole::Repeat) return true;
+    return is_linear(node.operands[0]);
+  };
+  const auto is_flat = [&](NodeId id) {
+    const FusionRole role = fusion_role(graph_[id].op);
+    if (role == FusionRole::Repeat) return is_linear({id, 0}) && is_linear(graph_[id].operands[0]);
+    if (role != FusionRole::Pointwise && role != FusionRole::Draw && !is_splat_constant(graph_[id]))
+      return false;
+    return is_linear({id, 0}) &&
+           std::all_of(graph_[id].operands.begin(), graph_[id].operands.end(), is_linear);
+  };
+  return members.form == KernelForm::Elementwise &&
+         std::all_of(members.nodes.begin(), members.nodes.end(), is_flat) &&
+         std::all_of(members.copies.begin(), members.copies.end(), is_flat);
+}
+
+TensorType KernelOutliner::flat_type(const Body& body, const TensorType& type) const {
+  const int64_t n = type.num_elements();
+  return {type.dtype, n == 1 ? Shape{} : Shape{body.count}};
+}
+
+Value KernelOutliner::in_flat_body(Body& body, Value v) {
+  if (auto it = body.values.find(v); it != body.values.end()) return it->second;
+  const Node& node = graph_[v.node];
+  GraphBuilder builder(body.graph);
+  builder.location = node.location;
+  const TensorType type = flat_type(body, node.types[v.result]);
+  const FusionRole role = fusion_role(node.op);
+  Value result;
+  if (is_splat_constant(node)) {
+    const Literal& literal = node.attributes.literal(Attr::Value);
+    result = builder.constant(literal.is_float() ? Literal::splat(type, literal.real(0))
+                                                 : Literal::splat_int(type, literal.integer(0)));
+  } else if (role == FusionRole::Repeat || (role == FusionRole::View && !groups_.is_in(v.node, body.group))) {
+    result = in_flat_body(body, node.operands[0]);
+    if (body.graph.type(result) != type) result = builder.broadcast(result, type.shape, {});
+  } else if (groups_.is_in(v.node, body.group)) {
+    Node copy = node;
+    copy.types = {type};
+    for (Value& operand : copy.operands) operand = in_flat_body(body, operand);
+    result = {body.graph.add(std::move(copy)), 0};
+  } else {
+    result = argument(body, v);
+  }
+  return body.values[v] = result;
 }
 
 Value KernelOutliner::in_body(Body& body, Value v) {
@@ -58,7 +122,8 @@ Value KernelOutliner::in_body(Body& body, Value v) {
 }
 
 Value KernelOutliner::argument(Body& body, Value v) {
-  const Value operand = in_memory(v);
+  Value operand = in_memory(v);
+  if (body.is_flat) operand = view(operand, flat_type(body, graph_.type(v)).shape);
   for (size_t i = 0; i < body.operands.size(); ++i)
     if (body.operands[i] == operand) return body.arguments[i];
   body.operands.push_back(operand);
@@ -71,19 +136,18 @@ Value KernelOutliner::in_memory(Value v) {
   if (auto it = memory_.find(v); it != memory_.end()) return it->second;
   Node node = graph_[v.node];
   for (Value& operand : node.operands) operand = in_memory(operand);
-  if (fusion_role(node.op) == FusionRole::View) {
-    // One view of each shape, of the memory itself.
-    Value base = node.operands[0];
-    while (fusion_role(out_[base.node].op) == FusionRole::View) base = out_[base.node].operands[0];
-    if (out_.type(base).shape == node.types[0].shape) return memory_[v] = base;
-    Value& view = reshaped_[{base, node.types[0].shape}];
-    if (!view) {
-      node.operands = {base};
-      view = {out_.add(std::move(node)), 0};
-    }
-    return memory_[v] = view;
-  }
+  if (fusion_role(node.op) == FusionRole::View)
+    return memory_[v] = view(node.operands[0], node.types[0].shape);
   return memory_[v] = {out_.add(std::move(node)), v.result};
+}
+
+// Memory under another shape: one view of each shape, of the memory itself.
+Value KernelOutliner::view(Value memory, const Shape& shape) {
+  while (fusion_role(out_[memory.node].op) == FusionRole::View) memory = out_[memory.node].operands[0];
+  if (out_.type(memory).shape == shape) return memory;
+  Value& reshaped = reshaped_[{memory, shape}];
+  if (!reshaped) reshaped = GraphBuilder(out_).reshape(memory, shape);
+  return reshaped;
 }
 
 }  // namespace nncc

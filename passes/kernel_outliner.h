@@ -18,15 +18,21 @@ class KernelOutliner {
   // A body being written.
   struct Body {
     int group = -1;
+    bool is_flat = false;  // all of rank 1 or scalar, see can_flatten
+    int64_t count = 0;     // then, of what has rank 1
     Graph graph;
     std::map<Value, Value> values;  // of the source
     std::vector<Value> operands;    // of the call, in the new graph
     std::vector<Value> arguments;   // of the body, one for each operand
   };
   void outline(int group);
+  bool can_flatten(int group, int64_t count) const;
+  TensorType flat_type(const Body& body, const TensorType& type) const;
   Value in_body(Body& body, Value v);
+  Value in_flat_body(Body& body, Value v);
   Value argument(Body& body, Value v);
   Value in_memory(Value v);
+  Value view(Value memory, const Shape& shape);
 
   const Graph& graph_;
   const FusionGroups& groups_;
