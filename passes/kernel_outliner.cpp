@@ -43,7 +43,7 @@ void KernelOutliner::outline(int group) {
 }
 
 // Where elements are only ever read at the index that is computed, or are one for all, shapes do not matter:
-// as vectors, kernels of different shapes are the same kernel.
+// nodes that differ in nothing else go through one loop as vectors.
 bool KernelOutliner::can_flatten(int group, int64_t count) const {
   const FusionGroups::Group& members = groups_.groups()[group];
   const std::function<bool(Value)> is_linear = [&](Value v) {
@@ -64,7 +64,14 @@ bool KernelOutliner::can_flatten(int group, int64_t count) const {
     return is_linear({id, 0}) &&
            std::all_of(graph_[id].operands.begin(), graph_[id].operands.end(), is_linear);
   };
-  return members.form == KernelForm::Elementwise &&
+  const Shape* shape = nullptr;
+  bool differ = false;
+  for (NodeId id : members.nodes) {
+    if (groups_.count(id) != count) continue;
+    if (!shape) shape = &graph_[id].types[0].shape;
+    differ = differ || graph_[id].types[0].shape != *shape;
+  }
+  return differ && members.form == KernelForm::Elementwise &&
          std::all_of(members.nodes.begin(), members.nodes.end(), is_flat) &&
          std::all_of(members.copies.begin(), members.copies.end(), is_flat);
 }
