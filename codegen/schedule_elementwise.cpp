@@ -195,10 +195,12 @@ Pipeline schedule_elementwise(Lowering& lowering, const ScheduleOptions& options
     std::vector<Expr> values;
     for (Value v : group) {
       const size_t rank = body.type(v).shape.size();
-      const bool flat = loops.vars.size() == 1;
-      values.push_back(lowering.stored_at(v, rank == 0 ? Index{}
-                                             : flat    ? Index{loops.vars[0]}
-                                                       : loops.index(lowering)));
+      Index index;
+      if (rank > 0 && loops.vars.empty())  // one element, beside a scalar
+        index.assign(rank, Expr(0));
+      else if (rank > 0)
+        index = loops.vars.size() == 1 ? Index{loops.vars[0]} : loops.index(lowering);
+      values.push_back(lowering.stored_at(v, index));
     }
     if (values.size() == 1)
       out(reversed(loops.vars)) = values[0];
