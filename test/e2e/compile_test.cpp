@@ -12,11 +12,57 @@ class Levels : public ::testing::TestWithParam<int> {};
 INSTANTIATE_TEST_SUITE_P(Compile, Levels, ::testing::Values(0, 1, 2),
                          [](const auto& info) { return "O" + std::to_string(info.param); });
 
+std::string zoo(const std::string& name) {
+  return std::string(NNCC_SOURCE_DIR) + "/examples/zoo/" + name + ".nn";
+}
+
 TEST_P(Levels, Regression) {
   expect_agreement({.program = input("regression.nnir"), .opt_level = GetParam(), .steps = 10});
 }
 TEST_P(Levels, RegressionOnTwoThreads) {
   expect_agreement({.program = input("regression.nnir"), .opt_level = GetParam(), .threads = 2, .steps = 10});
+}
+
+struct ZooCase {
+  const char* program;
+  std::map<std::string, std::string> constants;
+  int64_t largest_int = 2;
+};
+void PrintTo(const ZooCase& c, std::ostream* out) { *out << c.program; }
+
+class Zoo : public ::testing::TestWithParam<ZooCase> {};
+INSTANTIATE_TEST_SUITE_P(Compile, Zoo,
+                         ::testing::Values(ZooCase{"backprop", {}}, ZooCase{"logistic", {{"batch", "5"}}},
+                                           ZooCase{"mlp", {{"batch", "4"}}, 9},
+                                           ZooCase{"svm", {{"batch", "6"}}}, ZooCase{"optimizers", {}},
+                                           ZooCase{"autoencoder", {{"batch", "3"}}},
+                                           ZooCase{"multitask", {{"batch", "4"}}},
+                                           ZooCase{"vae", {{"batch", "4"}}}, ZooCase{"reinforce", {}, 1},
+                                           ZooCase{"wgan", {{"batch", "2"}}}),
+                         [](const auto& info) { return std::string(info.param.program); });
+
+TEST_P(Zoo, InSinglePrecision) {
+  const ZooCase& c = GetParam();
+  expect_agreement(
+      {.program = zoo(c.program), .constants = c.constants, .largest_int = c.largest_int, .tolerance = 2e-4});
+}
+TEST_P(Zoo, InDoublePrecision) {
+  const ZooCase& c = GetParam();
+  expect_agreement({.program = zoo(c.program),
+                    .constants = c.constants,
+                    .float_type = DType::F64,
+                    .largest_int = c.largest_int,
+                    .tolerance = 1e-9});
+}
+TEST_P(Zoo, Unoptimized) {
+  const ZooCase& c = GetParam();
+  expect_agreement({.program = zoo(c.program),
+                    .constants = c.constants,
+                    .float_type = DType::F64,
+                    .opt_level = 0,
+                    .steps = 1,
+                    .largest_int = c.largest_int,
+                    .tolerance = 1e-9});
 }
 
 }  // namespace
