@@ -17,7 +17,7 @@ struct Agreement {
   std::map<std::string, std::string> constants = {};  // --set
   DType float_type = DType::F32;
   int opt_level = 2;
-  int threads = 1;
+  int threads = 2;          // of one session; another has one thread, and gives the same bits
   int steps = 3;            // of every entry but `init`, in turn
   int64_t largest_int = 2;  // integers of the inputs lie in [0, this]
   double tolerance = 1e-5;  // of the difference, relative to the largest element of a tensor and to 1
@@ -80,13 +80,15 @@ inline void expect_agreement(const Agreement& a) {
   codegen.threads = a.threads;
   CompiledModel model(*module, codegen);
   ASSERT_TRUE(model);
-  CompiledSession session(model, /*seed=*/42, a.threads);
+  CompiledSession session(model, /*seed=*/42, a.threads), alone(model, /*seed=*/42, 1);
   Evaluator evaluator(*traced, {.round = a.float_type == DType::F32});
   evaluator.initialize(42);
   auto compare_variables = [&](const std::string& when) {
     for (const auto& [name, expected] : evaluator.variables()) {
-      double d = difference(expected, session.variable(name));
-      EXPECT_LE(d, a.tolerance) << "variable " << name << " " << when;
+      Literal got = session.variable(name);
+      EXPECT_LE(difference(expected, got), a.tolerance) << "variable " << name << " " << when;
+      EXPECT_EQ(got.to_bytes(), alone.variable(name).to_bytes())
+          << "variable " << name << " " << when << " on one thread";
     }
   };
   compare_variables("after init");
@@ -100,9 +102,13 @@ inline void expect_agreement(const Agreement& a) {
         arguments.push_back(random_literal(entry.graph.type(argument.value), a.largest_int, random));
       auto expected = evaluator.run(entry, arguments);
       auto got = session.run(entry.name, arguments);
+      auto got_alone = alone.run(entry.name, arguments);
       ASSERT_EQ(expected.size(), got.size());
-      for (size_t i = 0; i < got.size(); ++i)
-        EXPECT_LE(difference(expected[i], got[i]), a.tolerance) << entry.graph.results[i].name << " " << when;
+      for (size_t i = 0; i < got.size(); ++i) {
+        const std::string& name = entry.graph.results[i].name;
+        EXPECT_LE(difference(expected[i], got[i]), a.tolerance) << name << " " << when;
+        EXPECT_EQ(got[i].to_bytes(), got_alone[i].to_bytes()) << name << " " << when << " on one thread";
+      }
       compare_variables(when);
     }
 }

