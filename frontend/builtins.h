@@ -6,7 +6,8 @@
 //   is_integer(x)           a constant bool: whether x is an int or a tensor of integers
 //   is_float(x), is_tensor(x), is_list(x), is_string(x)   likewise
 //   dtype(x)                the element type of x, for cast
-//   check(condition, text)  an error at the call in the user's file unless the constant condition holds
+//   check(condition, text)  an error at the call in the user's file unless the constant condition holds; two more
+//                           constants are shown as what was found and what was expected
 #pragma once
 #include <span>
 #include <string>

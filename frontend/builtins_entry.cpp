@@ -37,8 +37,11 @@ AbstractValue l2(BuiltinCall& call) {
 
 AbstractValue check(BuiltinCall& call) {
   if (!call[1].is_string()) call.fail(1, "a string");
-  if (!call.boolean(0)) call.tracer.fail_in_user_text(call[1].string());
-  return {};
+  if (call.boolean(0)) return {};
+  std::string message = call[1].string();
+  if (!call[2].is_nothing()) message += ": found " + call[2].text();
+  if (!call[3].is_nothing()) message += ", expected " + call[3].text();
+  call.tracer.fail_in_user_text(message);
 }
 
 AbstractValue unsupported(BuiltinCall& call) { call.tracer.fail_unsupported(call.builtin.name); }
@@ -53,7 +56,7 @@ std::vector<Builtin> entry_builtins() {
       {"random", "shape", random, kImpure},
       {"l1", "model", l1, kImpure},
       {"l2", "model", l2, kImpure},
-      {"check", "condition, message", check},
+      {"check", "condition, message, found = none, expected = none", check},
       {"conv", "x, w, stride = 1, padding = 0, dilation = 1, groups = 1", unsupported},
       {"window_max", "x, size, stride = none, padding = 0", unsupported},
       {"window_sum", "x, size, stride = none, padding = 0", unsupported},
