@@ -47,7 +47,7 @@ AbstractValue transpose(BuiltinCall& call) {
     for (int64_t& a : axes) a = normalize_axis(a, rank, 1);
     if (!std::is_permutation(axes.begin(), axes.end(), perm.begin(), perm.end()))
       throw OpError(
-          "`transpose` of " + x.type.str() + " names each of its " + count_text(rank, "axis") + " once", 1);
+          "`transpose` of " + x.type.str() + " names each of its " + std::to_string(rank) + " axes once", 1);
     perm = axes;
   }
   return call.context.tensor(call.context.builder.transpose(x.value, perm));

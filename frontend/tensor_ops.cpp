@@ -196,8 +196,9 @@ TensorValue tensor_binary(GraphContext& context, BinaryOp op, const AbstractValu
   }
   if (op == BinaryOp::Pow && a.is_tensor() && b.is_number())
     if (const auto product = constant_power(context, a.tensor(), b)) return context.tensor(*product);
+  for (const AbstractValue* v : {&a, &b})
+    if (v->is_tensor()) check_binary_dtype(op, v->tensor().type.dtype);
   const auto [x, y] = unify(context, a, b, ast::spelling(op), float_type);
-  check_binary_dtype(op, x.type.dtype);
   if (op == BinaryOp::Pow && !is_float(x.type.dtype))
     throw OpError("`**` with a tensor exponent takes floats, found " + x.type.str());
   return context.tensor(context.builder.add(binary_op(op), {x.value, y.value}));
@@ -271,15 +272,16 @@ RangeElements range_elements(const IndexPart& part, int64_t extent) {
   const auto resolve = [&](int64_t i) { return i < 0 ? i + extent : i; };
   // For a negative step, what an absent end means lies outside: -1.
   const int64_t low = step > 0 ? 0 : -1, high = step > 0 ? extent : extent - 1;
-  const auto check = [&](int64_t i, int64_t written) {
+  const auto check = [&](const char* verb, int64_t written) {
+    const int64_t i = resolve(written);
     if (i < 0 || i > extent)
-      throw OpError("the range ends at " + std::to_string(written) + ", beyond the extent " +
-                    std::to_string(extent));
+      throw OpError(std::string("the range ") + verb + " at " + std::to_string(written) +
+                    ", beyond the extent " + std::to_string(extent));
     return i;
   };
   int64_t start = step > 0 ? low : high, stop = step > 0 ? high : low;
-  if (part.start) start = check(resolve(*part.start), *part.start);
-  if (part.stop) stop = check(resolve(*part.stop), *part.stop);
+  if (part.start) start = check("starts", *part.start);
+  if (part.stop) stop = check("ends", *part.stop);
   if (step < 0 && start == extent)
     throw OpError("the range starts at " + std::to_string(start) + ", beyond the extent " +
                   std::to_string(extent));
@@ -298,8 +300,8 @@ TensorValue tensor_index(GraphContext& context, const TensorValue& v, const std:
   if (ellipses > 1) throw OpError("one `..` at most in an index");
   const int given = static_cast<int>(parts.size()) - ellipses;
   if (given > rank)
-    throw OpError(std::to_string(given) + " indices for " + v.type.str() + ", which has " +
-                  count_text(rank, "axis"));
+    throw OpError(std::to_string(given) + " indices for " + v.type.str() + ", which has rank " +
+                  std::to_string(rank));
 
   std::vector<int64_t> starts(rank, 0), strides(rank, 1), reversed;
   Shape taken = v.type.shape, result;

@@ -266,6 +266,17 @@ int run_tool(const char* tool, const std::function<int()>& body) {
   }
 }
 
+namespace {
+
+// `sdg` and `sgd`: two neighbours changed places, the most common slip of fingers.
+bool swaps_neighbours(llvm::StringRef a, llvm::StringRef b) {
+  if (a.size() != b.size()) return false;
+  const size_t i = std::mismatch(a.begin(), a.end(), b.begin()).first - a.begin();
+  return i + 1 < a.size() && a[i] == b[i + 1] && a[i + 1] == b[i] && a.substr(i + 2) == b.substr(i + 2);
+}
+
+}  // namespace
+
 std::string nearest_name(std::string_view name, const std::vector<std::string>& candidates) {
   constexpr size_t kLongestName = 64;
   if (name.empty() || name.size() > kLongestName) return {};
@@ -276,8 +287,10 @@ std::string nearest_name(std::string_view name, const std::vector<std::string>& 
   unsigned best_distance = allowed + 1;
   for (const std::string& candidate : candidates) {
     if (candidate == name || candidate.size() > 2 * kLongestName) continue;
-    const unsigned distance =
-        wanted.equals_insensitive(candidate) ? 0 : wanted.edit_distance(candidate, true, best_distance);
+    const unsigned distance = wanted.equals_insensitive(candidate) ? 0
+                              : swaps_neighbours(wanted, candidate)
+                                  ? 1
+                                  : wanted.edit_distance(candidate, true, best_distance);
     if (distance < best_distance) {
       best_distance = distance;
       best = candidate;
