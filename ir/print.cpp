@@ -238,4 +238,24 @@ std::string canonical_text(const Graph& graph) {
   return text;
 }
 
+std::string graphviz(const Module& module) {
+  std::string text;
+  const auto append = [&](const std::string& title, const Graph& graph) {
+    text += "// " + title + "\n" + graph.graphviz([&](NodeId id) {
+      const Node& node = graph[id];
+      std::string label = (node.name.empty() ? "" : node.name + " = ") + std::string(op_info(node.op).name);
+      if (const AttrValue* symbol = node.attributes.find(Attr::Symbol))
+        label += " " + symbol_text(std::get<std::string>(*symbol));
+      for (const TensorType& type : node.types) label += "\n" + type.str();
+      return label;
+    });
+  };
+  for (const Function& function : module.functions) append("function " + function.name, function.body);
+  for (const Entry& entry : module.entries) {
+    append(std::string(entry_kind_name(entry.kind)) + " " + entry.name, entry.graph);
+    if (entry.prepare.num_nodes() > 0) append("prepare of " + entry.name, entry.prepare);
+  }
+  return text;
+}
+
 }  // namespace nncc

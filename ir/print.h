@@ -45,6 +45,9 @@ std::string to_string(const Module&, const PrintOptions& = {});
 // The body of a function with canonical names and no locations: equal texts mean equal code.
 std::string canonical_text(const Graph&);
 
+// Every graph of the module in Graphviz's language.
+std::string graphviz(const Module&);
+
 // Nothing if there were errors, which are then in `diags`. Checks types by the shape rules; verify() checks the rest.
 // Nodes and variables are located in `file`, which must outlive the module.
 std::unique_ptr<Module> parse_nnir(const SourceFile&, Diagnostics& diags);

@@ -9,6 +9,7 @@
 
 #include "ir/diagnostic.h"
 #include "ir/module.h"
+#include "ir/print.h"
 
 namespace nncc {
 
@@ -49,6 +50,7 @@ struct PipelineOptions {
   bool verify_each = false;               // --verify-each
   std::vector<std::string> print_before;  // names, or "all"
   std::vector<std::string> print_after;
+  PrintOptions print;                     // of what print_before and print_after show
   std::string stop_after;
   std::string dump_dir;  // one numbered .nnir for each pass that changed something
   bool time_passes = false;

@@ -150,7 +150,7 @@ class Reporter {
  private:
   void show(const Module& module, std::string_view when, std::string_view pass) {
     log_ << "// -----// IR " << when << ' ' << pass << " //----- //\n";
-    print(module, log_);
+    print(module, log_, options_.print);
     log_.flush();
   }
 
@@ -162,7 +162,7 @@ class Reporter {
     std::error_code error;
     llvm::raw_fd_ostream file(path, error);
     if (!error) {
-      print(module, file);
+      print(module, file, {.locations = false, .large_constants = true});  // to be read back
       file.close();
       error = file.error();
       file.clear_error();

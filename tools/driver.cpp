@@ -60,23 +60,6 @@ std::string why_not_planned(const Module& module) {
   return {};
 }
 
-std::string graphviz(const Module& module) {
-  std::string text;
-  for (const Entry& entry : module.entries) {
-    auto label = [&](NodeId id) {
-      const Node& node = entry.graph[id];
-      std::string line = std::string(op_info(node.op).name);
-      if (const AttrValue* symbol = node.attributes.find(Attr::Symbol))
-        line += " @" + std::get<std::string>(*symbol);
-      for (const TensorType& type : node.types) line += "\n" + type.str();
-      return (node.name.empty() ? "" : node.name + " = ") + line;
-    };
-    text += "// " + std::string(entry_kind_name(entry.kind)) + " " + entry.name + "\n" +
-            entry.graph.graphviz(label);
-  }
-  return text;
-}
-
 }  // namespace
 
 std::optional<EmitKind> parse_emit_kind(std::string_view name) {

@@ -6,7 +6,6 @@
 #include "ir/evaluate.h"
 #include "ir/node_names.h"
 #include "llvm/ADT/StringRef.h"
-#include "tools/command_line.h"
 #include "tools/npy.h"
 
 namespace nncc {
@@ -18,6 +17,13 @@ std::string hint(const std::string& name, const std::vector<std::string>& known)
   std::string text;
   for (const std::string& k : known) text += (text.empty() ? ", there are `" : ", `") + k + "`";
   return text;
+}
+
+// "name=value" in two; the caller of evaluate_module() has checked that there is a `=`.
+std::pair<std::string, std::string> split_assignment(const std::string& text) {
+  const size_t equals = text.find('=');
+  NNCC_CHECK(equals != std::string::npos, "an option of evaluate_module() lacks a `=`");
+  return {text.substr(0, equals), text.substr(equals + 1)};
 }
 
 class Run {
@@ -112,8 +118,7 @@ class Run {
     std::vector<std::string> known;
     for (const Graph::Argument& argument : graph().arguments) known.push_back(argument.name);
     for (const std::string& text : options_.inputs) {
-      std::pair<std::string, std::string> parts;
-      if (!split_assignment(text, "--input", parts, diags_)) return false;
+      const std::pair<std::string, std::string> parts = split_assignment(text);
       const auto& [name, path] = parts;
       const auto argument = std::find(known.begin(), known.end(), name);
       if (argument == known.end()) return fail("there is no input `" + name + "`" + hint(name, known));
@@ -154,8 +159,7 @@ class Run {
   }
 
   bool set_variable(const std::string& text) {
-    std::pair<std::string, std::string> parts;
-    if (!split_assignment(text, "--set", parts, diags_)) return false;
+    const std::pair<std::string, std::string> parts = split_assignment(text);
     const auto& [name, value] = parts;
     const Variable* variable = module_.find_variable(name);
     if (!variable) return fail("there is no variable `" + name + "`" + hint(name, variable_names()));
@@ -184,8 +188,7 @@ class Run {
     std::vector<std::string> known = variable_names();
     for (const Graph::Result& result : graph().results) known.push_back(result.name);
     for (const std::string& text : options_.outputs) {
-      std::pair<std::string, std::string> parts;
-      if (!split_assignment(text, "--output", parts, diags_)) return false;
+      const std::pair<std::string, std::string> parts = split_assignment(text);
       if (std::find(known.begin(), known.end(), parts.first) == known.end())
         return fail("there is no result or variable `" + parts.first + "`" + hint(parts.first, known));
       outputs_.insert(parts);

@@ -7,6 +7,7 @@
 #include "llvm/Support/Path.h"
 #include "llvm/Support/raw_ostream.h"
 #include "tools/options.h"
+#include "tools/pass_options.h"
 #include "tools/driver.h"
 
 namespace nncc {
@@ -80,25 +81,7 @@ OptionParser option_parser(Arguments& a) {
               a.driver.passes = value;
               return std::string();
             });
-  auto names = [](std::vector<std::string>& list) {
-    return [&list](const std::string& value) {
-      for (size_t begin = 0; begin <= value.size();) {
-        size_t comma = std::min(value.find(',', begin), value.size());
-        list.push_back(value.substr(begin, comma - begin));
-        begin = comma + 1;
-      }
-      return std::string();
-    };
-  };
-  line.each("print-ir-before", "PASS|all", "print the graph before a pass",
-            names(a.driver.pipeline.print_before));
-  line.each("print-ir-after", "PASS|all", "print the graph after a pass",
-            names(a.driver.pipeline.print_after));
-  line.text("stop-after", "PASS", "run no further pass", a.driver.pipeline.stop_after);
-  line.flag("verify-each", "check the graph after every pass", a.driver.pipeline.verify_each);
-  line.text("dump-dir", "DIR", "write the graph after every pass into a folder", a.driver.pipeline.dump_dir);
-  line.flag("time-passes", "say what took how long", a.driver.pipeline.time_passes);
-  line.flag("stats", "say what the passes did", a.driver.pipeline.stats);
+  add_pass_options(line, a.driver.pipeline);
 
   line.group("Information");
   line.flag("list-library", "the functions of the standard library", a.list_library);
@@ -116,21 +99,12 @@ bool print_information(const Arguments& a, const OptionParser& line) {
   auto list = [&](const std::vector<std::string>& lines) {
     for (const std::string& l : lines) out << l << '\n';
   };
-  auto columns = [&](std::string_view name, std::string_view text) {
-    out << name << std::string(name.size() < 28 ? 28 - name.size() : 1, ' ') << text << '\n';
-  };
   if (a.help) return out << line.help(), true;
   if (a.version) return out << "nncc " << NNCC_VERSION << '\n', true;
   if (a.list_library) return list(library_signatures()), true;
   if (a.list_targets) return list(list_targets()), true;
-  if (a.list_ops) {
-    for (const OpInfo& op : all_ops()) columns(op.name, op.doc);
-    return true;
-  }
-  if (a.list_passes) {
-    for (const PassInfo& pass : all_passes()) columns(pass.name, pass.description);
-    return true;
-  }
+  if (a.list_ops) return out << list_ops(), true;
+  if (a.list_passes) return out << list_passes(), true;
   return false;
 }
 
