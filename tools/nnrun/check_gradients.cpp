@@ -71,16 +71,16 @@ class TemporaryLibrary {
 
 struct Difference {
   double derivative = 0, step = 0;
-  // By how much differences over this step and half of it disagree, relative to the larger.
-  double disagreement = std::numeric_limits<double>::infinity();
+  // What the derivative may be off by, seen from the losses alone; relative, as the error that is reported.
+  double doubt = std::numeric_limits<double>::infinity();
 };
 
 // Moves one parameter of a session and looks at the loss.
 class Probe {
  public:
   Probe(nn::Session& session, const nn::Entry<-1>& entry, const std::vector<nn::View>& inputs,
-        const Checked& checked)
-      : session_(session), entry_(entry), inputs_(inputs), checked_(checked) {
+        const Checked& checked, const Options& options)
+      : session_(session), entry_(entry), inputs_(inputs), checked_(checked), options_(options) {
     const auto values = session.variable<double>(checked.parameter);
     begin_.assign(values.begin(), values.end());
     const nn::Outputs outputs = entry.call(inputs);
@@ -95,27 +95,47 @@ class Probe {
   double loss() const { return loss_; }
   const std::vector<double>& gradient() const { return gradient_; }
 
-  // Of several step lengths the one whose differences agree best with those of half the step: long ones cross
-  // kinks and feel the curvature, short ones drown in rounding. The gradient has no say in the choice.
-  Difference derivative_along(const std::vector<double>& direction) {
+  // Of several step lengths the first that is certainly good enough, else the one with the least doubt: long
+  // ones cross kinks and feel the curvature, short ones drown in rounding. The gradient has no say in the
+  // choice. Doubt is relative to the derivative, at least to `least`.
+  Difference derivative_along(const std::vector<double>& direction, double least) {
     Difference best;
-    for (double step : {3e-2, 1e-2, 1e-3, 1e-4, 1e-5}) {
-      const double whole = central(direction, step), half = central(direction, step / 2);
-      const double scale = std::max({std::abs(whole), std::abs(half), noise(step)});
-      const double disagreement = scale > 0 ? std::abs(whole - half) / scale : 0;
-      // Together they are right to the fourth order.
-      if (disagreement < best.disagreement) best = {(4 * half - whole) / 3, step, disagreement};
+    for (double step : {1e-2, 1e-3, 1e-4, 1e-5, 1e-6}) {
+      const Sides whole = sides(direction, step), half = sides(direction, step / 2),
+                  quarter = sides(direction, step / 4);
+      // Each is right to the fourth order where the loss is smooth, so that they agree.
+      const double first = (4 * half.slope() - whole.slope()) / 3,
+                   second = (4 * quarter.slope() - half.slope()) / 3;
+      // Agreement is not enough: next to a kink all steps see the mean of the slopes on both sides. Bending
+      // shrinks with the step, the break at a kink does not.
+      const double kink = std::abs(4 * quarter.bend(loss_) - whole.bend(loss_)) / 3;
+      const double doubt =
+          std::max(std::abs(first - second), kink / 2) / scale({std::abs(second), least}, step);
+      if (doubt < best.doubt) best = {second, step, doubt};
+      if (best.doubt < 1e-3 * options_.tolerance) break;
     }
     return best;
   }
-  // What rounding of the loss makes of a difference.
-  double noise(double step) const {
-    return 64 * std::numeric_limits<double>::epsilon() * std::max(std::abs(loss_), 1e-3) / step;
+  // What errors are relative to. A difference that rounding of the loss alone may make counts as the
+  // tolerance at most.
+  double scale(std::initializer_list<double> sizes, double step) const {
+    return std::max({std::max(sizes), noise(step) / options_.tolerance, std::numeric_limits<double>::min()});
   }
 
  private:
-  double central(const std::vector<double>& direction, double step) {
-    return (loss_at(direction, step) - loss_at(direction, -step)) / (2 * step);
+  // What rounding of the loss makes of a difference.
+  double noise(double step) const {
+    return 256 * std::numeric_limits<double>::epsilon() * std::max(std::abs(loss_), 1e-3) / step;
+  }
+  // The loss a step before and behind.
+  struct Sides {
+    double before, behind, step;
+    double slope() const { return (behind - before) / (2 * step); }
+    // By how much the slope behind exceeds the one before.
+    double bend(double middle) const { return (behind - middle - (middle - before)) / step; }
+  };
+  Sides sides(const std::vector<double>& direction, double step) {
+    return {loss_at(direction, -step), loss_at(direction, step), step};
   }
   double loss_at(const std::vector<double>& direction, double step) {
     moved_.resize(begin_.size());
@@ -128,6 +148,7 @@ class Probe {
   const nn::Entry<-1>& entry_;
   const std::vector<nn::View>& inputs_;
   const Checked& checked_;
+  const Options& options_;
   std::vector<double> begin_, moved_, gradient_;
   double loss_ = 0;
 };
@@ -183,8 +204,6 @@ struct Result {
 };
 
 Result check(Probe& probe, const Options& options, std::mt19937_64& random) {
-  // Two steps across a kink disagree by far more than the curvature accounts for.
-  constexpr double kSmooth = 1e-4;
   Result result;
   const std::vector<double>& gradient = probe.gradient();
   result.gradient_norm = norm(gradient);
@@ -194,15 +213,12 @@ Result check(Probe& probe, const Options& options, std::mt19937_64& random) {
   }
   const double typical = result.gradient_norm / std::sqrt(static_cast<double>(gradient.size()));
   for (const std::vector<double>& direction : directions_for(gradient, options, random)) {
-    const Difference difference = probe.derivative_along(direction);
+    const Difference difference = probe.derivative_along(direction, 1e-2 * typical);
     const double expected = std::inner_product(gradient.begin(), gradient.end(), direction.begin(), 0.0);
-    const double wrong =
-        std::max(0.0, std::abs(expected - difference.derivative) - probe.noise(difference.step));
-    const double scale = std::max({std::abs(expected), std::abs(difference.derivative), 1e-2 * typical});
-    const double error = wrong == 0 ? 0 : wrong / scale;
-    // What is nothing but rounding is no kink.
-    const bool tiny = std::abs(difference.derivative) <= 16 * probe.noise(difference.step);
-    const bool smooth = difference.disagreement < kSmooth || tiny;
+    const double scale =
+        probe.scale({std::abs(expected), std::abs(difference.derivative), 1e-2 * typical}, difference.step);
+    const double error = std::abs(expected - difference.derivative) / scale;
+    const bool smooth = difference.doubt < options.tolerance / 4;
     ++(smooth ? result.smooth : result.kinks);
     double& worst = smooth ? result.error : result.kink_error;
     worst = std::isnan(error) ? error : std::max(worst, error);
@@ -219,7 +235,7 @@ bool check_entry(nn::Session& session, const nn_entry_info& info, const std::vec
   bool all_good = true;
   std::mt19937_64 random(seed);
   for (const Checked& checked : gradients_of(info)) {
-    Probe probe(session, entry, inputs, checked);
+    Probe probe(session, entry, inputs, checked, options);
     const Result result = check(probe, options, random);
     const bool good = result.good(options);
     all_good = all_good && good;
