@@ -323,6 +323,7 @@ int check_gradients_verb(int argc, const char* const* argv) {
   if (!any)
     throw UserError(arguments.entry.empty() ? arguments.library + " has no train entry"
                                             : "there is no entry " + arguments.entry);
+  llvm::outs().flush();
   if (!good) llvm::errs() << argv[0] << ": error: not every gradient agrees with the differences\n";
   return good ? 0 : 1;
 }
