@@ -22,7 +22,7 @@ const std::string& build_identity();
 class ObjectCache {
  public:
   // An empty folder name: never finds or keeps anything.
-  explicit ObjectCache(std::string folder, uint64_t max_bytes = uint64_t{512} << 20);
+  explicit ObjectCache(std::string folder, uint64_t max_bytes = uint64_t{128} << 20);
   std::optional<std::vector<std::byte>> find(const std::string& key) const;
   void store(const std::string& key, std::span<const std::byte> object) const;
   // Removes what was not used for longest until the folder is a fifth below its bound. Also removes what

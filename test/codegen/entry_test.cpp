@@ -178,6 +178,24 @@ TEST(Entry, ManyPlaces) {
   EXPECT_EQ(session.run("run", {vector({0, 5})})[0], vector({200, 205}));
 }
 
+// Each library has a runtime and kernels of its own, though their symbols have the same names.
+TEST(Entry, TwoModelsInOneProcess) {
+  auto module = parse(kHandPlanned);
+  ASSERT_TRUE(module);
+  CompiledModel first(*module);
+  module->find_variable("w")->initial = vector({5, 5, 5, 5});
+  CompiledModel second(*module);
+  ASSERT_TRUE(first && second);
+  EXPECT_NE(&*first, &*second);
+  EXPECT_NE(first->run, second->run);
+  CompiledSession a(first), b(second), c(first);
+  const Literal ten = vector({10, 20, 30, 40}), one = vector({1, 1, 1, 1});
+  a.run("step", {one});
+  EXPECT_EQ(b.run("use", {ten})[0], vector({10, 10, 10, 10}));
+  EXPECT_EQ(a.run("use", {ten})[0], vector({0, 2, 4, 6}));
+  EXPECT_EQ(c.run("use", {ten})[0], vector({2, 4, 6, 8}));
+}
+
 TEST(Compile, EqualKernelsAreCompiledOnceAndFoundInTheCache) {
   auto module = parse(kHandPlanned);
   ASSERT_TRUE(module);
