@@ -1,5 +1,6 @@
 #include "frontend/symbols.h"
 
+#include <algorithm>
 #include <filesystem>
 
 namespace nncc {
@@ -116,6 +117,16 @@ const Symbol* SymbolTable::find(const ast::File& file, std::string_view name) co
       return it->second;
   const auto it = library_.find(name);
   return it == library_.end() ? nullptr : it->second;
+}
+
+const Symbol* SymbolTable::find(const ast::File& file, std::string_view name,
+                                std::initializer_list<SymbolKind> kinds) const {
+  const auto fits = [&](const Symbol* s) {
+    return std::find(kinds.begin(), kinds.end(), s->kind) != kinds.end();
+  };
+  if (const Symbol* s = find(file, name); s && fits(s)) return s;
+  const auto it = library_.find(name);
+  return it != library_.end() && fits(it->second) ? it->second : nullptr;
 }
 
 std::vector<std::string> SymbolTable::visible_names(const ast::File& file) const {

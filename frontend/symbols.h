@@ -1,6 +1,7 @@
 // The global names of a program: what each file may refer to.
 #pragma once
 #include <deque>
+#include <initializer_list>
 #include <map>
 #include <set>
 #include <string>
@@ -33,6 +34,9 @@ class SymbolTable {
   // Reports names that are there twice.
   SymbolTable(const ast::Program&, Diagnostics&);
   const Symbol* find(const ast::File&, std::string_view name) const;
+  // Likewise, but passing over what is not of these kinds: `const momentum = 0.9` does not hide the optimizer
+  // of this name.
+  const Symbol* find(const ast::File&, std::string_view name, std::initializer_list<SymbolKind> kinds) const;
   std::vector<std::string> visible_names(const ast::File&) const;
   // In the order of the program, without those that were reported as duplicates.
   const std::deque<Symbol>& all() const { return symbols_; }

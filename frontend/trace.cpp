@@ -1,5 +1,6 @@
 // The program as a whole: constants and their overrides, hypers, messages, and the order in which entries are
 // traced.
+#include "frontend/name_check.h"
 #include "frontend/trace_constants.h"
 #include "frontend/tracer.h"
 #include "ir/verify.h"
@@ -44,6 +45,9 @@ std::unique_ptr<Module> Tracer::run() {
   // Models first: `over`, l1 and l2 need to know all parameters.
   for (const Symbol* s : models) trace_entry(*s);
   for (const Symbol* s : trains) trace_entry(*s);
+  for (const SymbolKind kind : {SymbolKind::Fn, SymbolKind::Optimizer})
+    for (const Symbol* s : symbols_.user_symbols(kind))
+      if (!traced_.count(s)) check_names(*s, symbols_, diags_);
   if (diags_.has_errors()) return nullptr;
 
   Entry& entry = module_->entries.emplace_back();

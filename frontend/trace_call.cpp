@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "frontend/tracer.h"
+#include "ir/print.h"
 
 namespace nncc {
 
@@ -10,22 +11,16 @@ FunctionValue Tracer::resolve_callee(const ast::Name& name) {
   if (const auto it = frame_->names.find(name.text);
       it != frame_->names.end() && it->second.value.is_function())
     return it->second.value.function();
+  if (const Symbol* s = symbols_.find(frame_->file(), name.text, {SymbolKind::Fn, SymbolKind::Model}))
+    return {s, nullptr};
   if (const Symbol* s = symbols_.find(frame_->file(), name.text)) {
-    switch (s->kind) {
-      case SymbolKind::Fn:
-      case SymbolKind::Model:
-        return {s, nullptr};
-      case SymbolKind::Const:
-        if (const AbstractValue v = constant_value(*s); v.is_function()) return v.function();
-        break;
-      case SymbolKind::Train:
-        fail(name.range, "`" + name.text + "` is a train; the host calls it, a program does not");
-      case SymbolKind::Optimizer:
-        fail(name.range, "`" + name.text + "` is an optimizer; it stands after `with` in a `minimize`");
-      case SymbolKind::Hyper:
-        break;
-    }
+    if (s->kind == SymbolKind::Const)
+      if (const AbstractValue v = constant_value(*s); v.is_function()) return v.function();
     if (const Builtin* b = find_builtin(name.text)) return {nullptr, b};
+    if (s->kind == SymbolKind::Train)
+      fail(name.range, "`" + name.text + "` is a train; the host calls it, a program does not");
+    if (s->kind == SymbolKind::Optimizer)
+      fail(name.range, "`" + name.text + "` is an optimizer; it stands after `with` in a `minimize`");
     fail(name.range,
          "`" + name.text + "` is a " + std::string(symbol_kind_name(s->kind)) + ", not a function");
   }
@@ -175,6 +170,9 @@ AbstractValue Tracer::call_builtin(const Builtin& builtin, std::vector<CallArgum
 }
 
 void Tracer::check_recursion(const Symbol& symbol, SourceRange range) {
+  constexpr size_t kDeepest = 200;
+  if (active_.size() >= kDeepest)
+    fail(range, "calls are nested more than " + std::to_string(kDeepest) + " deep");
   const auto it = std::find(active_.begin(), active_.end(), &symbol);
   if (it == active_.end()) return;
   std::string chain;
@@ -193,6 +191,7 @@ AbstractValue Tracer::call_symbol(const Symbol& symbol, std::vector<CallArgument
   if (is_model && context_->kind != GraphContext::Kind::Entry)
     fail(range, "an initial value cannot depend on the model `" + symbol.name + "`");
   check_recursion(symbol, range);
+  traced_.insert(&symbol);
 
   Frame frame;
   frame.function = &symbol;
@@ -322,6 +321,16 @@ bool Tracer::can_keep(const Symbol& symbol, const Frame& frame) {
   return has_tensor && purity_.is_pure(symbol);
 }
 
+// Returns its name, or that of a function that is the same: constants that make no difference make no second
+// one.
+std::string Tracer::add_composite(Function function) {
+  const std::string text = canonical_text(function.body);
+  for (const Function& f : module_->functions)
+    if (f.callee == function.callee && canonical_text(f.body) == text) return f.name;
+  module_->functions.push_back(std::move(function));
+  return module_->functions.back().name;
+}
+
 AbstractValue Tracer::call_kept(const Symbol& symbol, Frame& frame, SourceRange range) {
   std::string key =
       symbol.name + (context_->training() ? " training" : "") + " " + std::string(dtype_name(float_type_));
@@ -357,8 +366,7 @@ AbstractValue Tracer::call_kept(const Symbol& symbol, Frame& frame, SourceRange 
       }
     }
     function.body.erase_dead();
-    kept_[key] = function.name;
-    module_->functions.push_back(std::move(function));
+    kept_[key] = add_composite(std::move(function));
   }
   const Function& function = *module_->find_function(kept_.at(key));
   std::vector<TensorType> types;

@@ -169,17 +169,19 @@ void Tracer::run_stage(MinimizeState& state, const ast::Expr& stage) {
   const auto* name_ref = std::get_if<ast::NameRef>(&stage.node);
   if (!call && !name_ref) fail(stage.range, "after `with` stands an optimizer, or several joined by `|>`");
   const ast::Name name = call ? call->callee : ast::Name{name_ref->name, stage.range};
-  const Symbol* optimizer = symbols_.find(frame_->file(), name.text);
-  if (!optimizer || optimizer->kind != SymbolKind::Optimizer) {
+  const Symbol* optimizer = symbols_.find(frame_->file(), name.text, {SymbolKind::Optimizer});
+  if (!optimizer) {
     std::vector<std::string> known;
     for (const Symbol& s : symbols_.all())
       if (s.kind == SymbolKind::Optimizer) known.push_back(s.name);
     const std::string near = nearest_name(name.text, known);
-    const std::string found = optimizer || find_builtin(name.text) ? "`" + name.text + "` is not an optimizer"
-                                                                   : "unknown optimizer `" + name.text + "`";
+    const std::string found = symbols_.find(frame_->file(), name.text) || find_builtin(name.text)
+                                  ? "`" + name.text + "` is not an optimizer"
+                                  : "unknown optimizer `" + name.text + "`";
     fail(name.range, found + (near.empty() ? "" : "; did you mean `" + near + "`?"));
   }
 
+  traced_.insert(optimizer);
   std::vector<CallArgument> arguments;
   std::string stage_name = name.text;
   if (call)

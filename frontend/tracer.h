@@ -123,6 +123,7 @@ class Tracer {
   AbstractValue run_body(Frame&);
   AbstractValue check_results(const Symbol&, AbstractValue, SourceRange);
   AbstractValue call_kept(const Symbol&, Frame&, SourceRange);
+  std::string add_composite(Function);
   bool can_keep(const Symbol&, const Frame&);
   void check_recursion(const Symbol&, SourceRange);
 
@@ -186,6 +187,8 @@ class Tracer {
   int64_t next_stream_ = 0;            // of the module's random places
   int64_t unrolled_ = 0;               // iterations of all loops
   std::vector<const Symbol*> active_;  // functions being traced, outermost first
+
+  std::set<const Symbol*> traced_;  // functions that were called
 
   std::map<const Symbol*, AbstractValue> constants_;
   std::set<const Symbol*> constants_in_progress_;

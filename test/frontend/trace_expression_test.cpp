@@ -125,8 +125,7 @@ TEST(Tensors, ShapesAndJoining) {
 }
 
 TEST(Tensors, IndicesOfBothWidthsMeet) {
-  const Traced program(
-      "model f(z: f32[4, 3], label: i64[4]) -> f32 { return mean(argmax(z) == label) }");
+  const Traced program("model f(z: f32[4, 3], label: i64[4]) -> f32 { return mean(argmax(z) == label) }");
   EXPECT_EQ(program.errors, "");
 }
 

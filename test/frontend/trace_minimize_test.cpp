@@ -170,7 +170,7 @@ TEST(GradientEntries, ReturnLossesAndGradientsAndKeepEverything) {
   minimize loss over b with adam(0.1)
   return loss
 })",
-                              options);
+                       options);
   ASSERT_EQ(program.errors, "");
   const Graph& graph = program.module->find_entry("t")->graph;
   EXPECT_TRUE(graph.updates.empty());
