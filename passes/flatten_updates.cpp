@@ -110,14 +110,16 @@ class Flattener {
                                                node(values[0]).attributes.literal(Attr::Value).real(0);
     });
   }
+  // The one number behind broadcasts and reshapes, or nothing.
+  Value spread_of(Value v) const {
+    while (role(v) == FusionRole::View || role(v) == FusionRole::Repeat) v = node(v).operands[0];
+    return graph_.type(v).num_elements() == 1 ? v : Value{};
+  }
   // The same scalar, spread over each.
   bool all_spread(const Values& values) const {
-    if (graph_.type(values[0]).rank() == 0)
-      return std::all_of(values.begin(), values.end(), [&](Value v) { return v == values[0]; });
-    return std::all_of(values.begin(), values.end(), [&](Value v) {
-      return role(v) == FusionRole::Repeat && node(v).operands[0] == node(values[0]).operands[0] &&
-             graph_.type(node(v).operands[0]).num_elements() == 1;
-    });
+    const Value scalar = spread_of(values[0]);
+    return scalar &&
+           std::all_of(values.begin(), values.end(), [&](Value v) { return spread_of(v) == scalar; });
   }
   // Neighbours in memory, in this order.
   bool all_variables(const Values& values) const {
@@ -210,9 +212,7 @@ class Flattener {
       result = builder_.constant(literal.is_float() ? Literal::splat(type, literal.real(0))
                                                     : Literal::splat_int(type, literal.integer(0)));
     } else if (all_spread(values)) {
-      const bool is_scalar = graph_.type(values[0]).rank() == 0;
-      const Value scalar = is_scalar ? values[0] : builder_.reshape(node(values[0]).operands[0], {});
-      result = builder_.broadcast(scalar, type.shape, {});
+      result = builder_.broadcast(builder_.reshape(spread_of(values[0]), {}), type.shape, {});
     } else if (same_arithmetic(values)) {
       Node flat;
       flat.op = node(values[0]).op;

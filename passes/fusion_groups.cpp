@@ -50,7 +50,7 @@ FusionGroups::FusionGroups(const Graph& graph) : graph_(graph) {
     pin(update.value);
     Value v = update.value;
     while (view_offset(graph, v.node)) v = graph[v.node].operands[0];
-    updated_[v.node] = update.variable;
+    updated_[v.node].insert(update.variable);
   }
   for (NodeId id : order)
     if (needs_memory(id))
@@ -147,18 +147,27 @@ bool FusionGroups::reaches_around(int from, int to) const {
   return false;
 }
 
+// Variables that lie where v is read from.
+bool FusionGroups::reads_variable(Value v, const std::set<std::string>& names) const {
+  if (group_of(v.node) >= 0) return false;
+  const Node& node = graph_[v.node];
+  if (node.op == Op::Variable) return names.contains(node.attributes.string(Attr::Symbol));
+  return std::any_of(node.operands.begin(), node.operands.end(),
+                     [&](Value operand) { return reads_variable(operand, names); });
+}
+
 // Only loops over elements may overwrite what they read; any other kernel would need a copy of the variable.
-bool FusionGroups::updates_what_it_reads(const std::vector<NodeId>& nodes) const {
+bool FusionGroups::spoils_update(KernelForm form, const std::vector<NodeId>& nodes) const {
+  if (form == KernelForm::Elementwise) return false;
   std::set<std::string> updated;
   for (NodeId id : nodes)
-    if (auto it = updated_.find(id); it != updated_.end()) updated.insert(it->second);
+    if (auto it = updated_.find(id); it != updated_.end())
+      updated.insert(it->second.begin(), it->second.end());
   if (updated.empty()) return false;
+  if (form == KernelForm::RowReduce) return true;  // nor do a norm and the step it scales go into one kernel
   for (NodeId id : nodes)
     for (Value operand : graph_[id].operands)
-      for (Value source : sources(operand))
-        if (graph_[source.node].op == Op::Variable &&
-            updated.contains(graph_[source.node].attributes.string(Attr::Symbol)))
-          return true;
+      if (reads_variable(operand, updated)) return true;
   return false;
 }
 
@@ -179,7 +188,7 @@ bool FusionGroups::merge(int into, int from) {
   };
   const auto form = kernel_form(graph_, nodes, is_result);
   if (!form) return false;
-  if (*form != KernelForm::Elementwise && updates_what_it_reads(nodes)) return false;
+  if (spoils_update(*form, nodes)) return false;
   if (reaches_around(into, from) || reaches_around(from, into)) return false;
   groups_[into].nodes = std::move(nodes);
   groups_[into].form = *form;
@@ -203,7 +212,7 @@ bool FusionGroups::add_copies(int group, const std::set<NodeId>& cone) {
   const std::vector<NodeId> kept = results(group);
   const auto form = kernel_form(
       graph_, nodes, [&](NodeId id) { return std::find(kept.begin(), kept.end(), id) != kept.end(); });
-  if (form != groups_[group].form) return false;
+  if (form != groups_[group].form || spoils_update(*form, nodes)) return false;
   groups_[group].copies.insert(cone.begin(), cone.end());
   find_dependences(group);
   return true;

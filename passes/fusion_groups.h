@@ -63,7 +63,8 @@ class FusionGroups {
   void pin(Value v);
   void find_dependences(int group);
   bool reaches_around(int from, int to) const;
-  bool updates_what_it_reads(const std::vector<NodeId>& nodes) const;
+  bool spoils_update(KernelForm form, const std::vector<NodeId>& nodes) const;
+  bool reads_variable(Value v, const std::set<std::string>& names) const;
   void add_memory_sources(Value v, std::set<int>& groups) const;
 
   const Graph& graph_;
@@ -73,7 +74,7 @@ class FusionGroups {
   std::map<NodeId, std::vector<NodeId>>
       readers_;  // computing nodes that read a computing node within a kernel
   std::set<NodeId> pinned_;
-  std::map<NodeId, std::string> updated_;  // variable that the value replaces
+  std::map<NodeId, std::set<std::string>> updated_;  // variables that the value replaces
 };
 
 }  // namespace nncc

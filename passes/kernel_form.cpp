@@ -9,6 +9,8 @@ namespace nncc {
 
 namespace {
 
+constexpr int64_t kLongestRow = 16384;
+
 int64_t product(std::span<const int64_t> extents) {
   int64_t n = 1;
   for (int64_t extent : extents) n *= extent;
@@ -88,6 +90,7 @@ class Classifier {
     switch (reduce->kind) {
       case ReduceShape::Full:
         if (is_reduction(KernelForm::FullReduce)) return KernelForm::FullReduce;
+        if (is_single_row() && is_reduction(KernelForm::RowReduce)) return KernelForm::RowReduce;
         break;
       case ReduceShape::Inner:
         if (is_reduction(KernelForm::RowReduce)) return KernelForm::RowReduce;
@@ -183,6 +186,15 @@ class Classifier {
       covered *= from[axis];
     }
     return covered == rows_;
+  }
+
+  // All that is reduced lies along the last axis, and stays in cache between reductions.
+  bool is_single_row() const {
+    if (cols_ > kLongestRow) return false;
+    return std::all_of(nodes_.begin(), nodes_.end(), [&](NodeId id) {
+      return fusion_role(graph_[id].op) != FusionRole::Reduce ||
+             graph_.type(graph_[id].operands[0]).shape.back() == cols_;
+    });
   }
 
   bool is_reduction(KernelForm form) {
