@@ -1,5 +1,9 @@
 // A program's text, traced with f32 meaning f64 and run by the reference evaluator.
 #pragma once
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cmath>
 #include <cstdio>
 #include <fstream>
 #include <memory>
@@ -93,5 +97,21 @@ class TracedProgram {
   std::unique_ptr<Module> module_;
   std::unique_ptr<Evaluator> evaluator_;
 };
+
+// Within `tolerance`, relative where above 1; NaN and infinities must be the same.
+inline void expect_near(const TracedProgram::Values& found, const TracedProgram::Values& expected,
+                        double tolerance = 1e-12) {
+  ASSERT_EQ(found.size(), expected.size());
+  for (size_t i = 0; i < found.size(); ++i) {
+    if (std::isnan(expected[i])) {
+      EXPECT_TRUE(std::isnan(found[i])) << "element " << i << " is " << found[i];
+    } else if (std::isinf(expected[i])) {
+      EXPECT_EQ(found[i], expected[i]) << "element " << i;
+    } else {
+      EXPECT_NEAR(found[i], expected[i], tolerance * std::max(1.0, std::fabs(expected[i])))
+          << "element " << i;
+    }
+  }
+}
 
 }  // namespace nncc
