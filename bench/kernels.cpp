@@ -68,7 +68,8 @@ void bench(const nncc::testing::KernelLibrary& library, size_t i, const nncc::Fu
 
 int main(int argc, char** argv) {
   return nncc::run_tool("kernel_bench", [&] {
-    for (int f = 1; f < argc; ++f) {
+    const bool parallel = argc > 1 && std::string_view(argv[1]) == "--parallel";
+    for (int f = parallel ? 2 : 1; f < argc; ++f) {
       nncc::Diagnostics diags;
       nncc::SourceManager sources;
       std::ifstream stream(argv[f]);
@@ -83,7 +84,7 @@ int main(int argc, char** argv) {
         if (function.kind == nncc::FunctionKind::Kernel) kernels.push_back(function);
       nncc::CodegenOptions options;
       options.target = &nncc::testing::host_target();
-      options.threads = 1;
+      options.threads = parallel ? 2 : 1;
       const double start = seconds();
       const nncc::testing::KernelLibrary library(kernels, options);
       std::printf("%zu kernels compiled in %.0f ms\n", kernels.size(), (seconds() - start) * 1e3);

@@ -37,9 +37,14 @@ Pipeline schedule(Lowering& lowering, const ScheduleOptions& options) {
       return schedule_matmul(lowering, options);
     case ScheduleForm::RowReduction:
       return schedule_row_reduction(lowering, options);
-    default:
-      return schedule_generic(lowering, options);
+    case ScheduleForm::ColumnReduction:
+      return schedule_column_reduction(lowering, options);
+    case ScheduleForm::FullReduction:
+      return schedule_full_reduction(lowering, options);
+    case ScheduleForm::Generic:
+      break;
   }
+  return schedule_generic(lowering, options);
 }
 
 // The native function and the bodies of its parallel loops.
@@ -134,6 +139,10 @@ std::unique_ptr<llvm::Module> compile_kernels(std::span<const KernelSource> sour
     }
   }
   put_buffers_on_stack(*module);
+  // The bodies of parallel loops: Halide's names count what the process has compiled before.
+  int tasks = 0;
+  for (llvm::Function& function : *module)
+    if (function.hasInternalLinkage()) function.setName("nn_task" + std::to_string(tasks++));
   for (llvm::GlobalVariable& variable : module->globals())
     if (!variable.isDeclaration()) variable.setLinkage(llvm::GlobalValue::InternalLinkage);
   return module;

@@ -110,6 +110,45 @@ Index vector_index(Lowering& lowering, const Shape& shape, const Expr& row) {
   return lowering.unflatten(shape, row);
 }
 
+ReductionSet::ReductionSet(Lowering& lowering, std::vector<NodeId> reductions)
+    : lowering_(lowering), reductions_(std::move(reductions)) {
+  for (NodeId id : reductions_) {
+    const Node& node = lowering.body()[id];
+    accumulations_.push_back(accumulation_of(node, lowering.body().type(node.operands[0]).dtype));
+  }
+}
+
+Halide::Tuple ReductionSet::initial() const {
+  std::vector<Expr> values;
+  for (const Accumulation& a : accumulations_) values.push_back(a.initial[0]);
+  return Halide::Tuple(values);
+}
+
+Halide::Tuple ReductionSet::elements(const std::function<Index(const Shape&)>& where) const {
+  std::vector<Expr> values;
+  for (NodeId id : reductions_) {
+    const Value operand = lowering_.body()[id].operands[0];
+    values.push_back(lowering_.at(operand, where(lowering_.body().type(operand).shape)));
+  }
+  return Halide::Tuple(values);
+}
+
+Halide::Tuple ReductionSet::accumulate(const Halide::Tuple& sums, const Halide::Tuple& elements) const {
+  std::vector<Expr> values;
+  for (size_t k = 0; k < accumulations_.size(); ++k) {
+    const int i = static_cast<int>(k);
+    values.push_back(accumulations_[k].update(Halide::Tuple(sums[i]), elements[i], 0)[0]);
+  }
+  return Halide::Tuple(values);
+}
+
+Halide::Tuple ReductionSet::call(Func f, const std::vector<Expr>& where) const {
+  if (reductions_.size() == 1) return Halide::Tuple(Expr(f(where)));
+  std::vector<Expr> values;
+  for (size_t k = 0; k < reductions_.size(); ++k) values.push_back(f(where)[static_cast<int>(k)]);
+  return Halide::Tuple(values);
+}
+
 LaneReduction reduce_lanes(const std::string& name, Op op, int lanes, Halide::Type type,
                            std::vector<Var> arguments, const std::function<Expr(const Expr&)>& partial) {
   LaneReduction result;

@@ -29,6 +29,23 @@ Index matrix_index(Lowering& lowering, const Shape& shape, int64_t rows, const H
                    const Halide::Expr& col);
 Index vector_index(Lowering& lowering, const Shape& shape, const Halide::Expr& row);
 
+// Several reductions that run in one loop, as one Tuple.
+class ReductionSet {
+ public:
+  ReductionSet(Lowering& lowering, std::vector<NodeId> reductions);
+  Halide::Tuple initial() const;
+  // What each reduces, at the index that `where` gives for the operand's shape.
+  Halide::Tuple elements(const std::function<Index(const Shape&)>& where) const;
+  Halide::Tuple accumulate(const Halide::Tuple& sums, const Halide::Tuple& elements) const;
+  // f(where) as a Tuple, also if it is a single value.
+  Halide::Tuple call(Halide::Func f, const std::vector<Halide::Expr>& where) const;
+
+ private:
+  Lowering& lowering_;
+  std::vector<NodeId> reductions_;
+  std::vector<Accumulation> accumulations_;
+};
+
 // Sums or extrema over the lanes of partial(lane, arguments…), as a Func of `arguments`; the lanes are
 // combined in one fixed tree. Computed at `at` of `consumer`, or first of all if no consumer is given.
 struct LaneReduction {

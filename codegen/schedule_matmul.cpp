@@ -255,7 +255,7 @@ Func Schedule::pack(int columns_per_tile) {
   Func packed("packed");
   const Expr column = p_ * V + l_;
   packed(l_, k_, p_, b_) = b_at(b_, k_, panels * V > N() ? Halide::min(column, N() - 1) : column);
-  packed.bound(l_, 0, V).bound(k_, 0, K());
+  packed.bound(l_, 0, V).bound(k_, 0, K()).bound_extent(p_, recipe_.vectors).bound_extent(b_, 1);
   if (product_.transpose_b) {
     // Blocks of lanes x w are turned in registers: loads along k, interleaved stores.
     Var kv("kv");

@@ -441,6 +441,76 @@ TEST(RowReductions, Chains) {
   cases.run();
 }
 
+TEST(ColumnReductions, SeveralAtOnce) {
+  std::mt19937_64 random(11);
+  KernelCases cases;
+  for (const Shape& shape :
+       std::vector<Shape>{{64, 10}, {5, 3}, {33, 16}, {3, 170}, {200, 65}, {40, 128}, {17, 1}, {1, 20}}) {
+    cases.add("column sums and largest",
+              {random_literal({DType::F32, shape}, random), random_literal({DType::F32, shape}, random)},
+              {20, 1e-5}, [&](GraphBuilder& b, const Values& x) {
+                const Value p = b.mul(x[0], x[1]);
+                return Values{b.reduce(Op::ReduceSum, p, {0}), b.mul(b.reduce(Op::ReduceMax, x[0], {0}), 2)};
+              });
+    cases.add("sums of everything",
+              {random_literal({DType::F32, shape}, random), random_literal({DType::F32, shape}, random)},
+              {20, 1e-4}, [&](GraphBuilder& b, const Values& x) {
+                const Value hits = b.cast(b.add(Op::Gt, {x[0], x[1]}), DType::I32);
+                return Values{b.mul(b.reduce(Op::ReduceSum, b.mul(x[0], x[1]), {0, 1}), 0.5),
+                              b.reduce(Op::ReduceMin, x[1], {0, 1}), b.reduce(Op::ReduceSum, hits, {0, 1})};
+              });
+  }
+  cases.run();
+}
+
+// Work that is large enough to be cut, with the pieces done in reverse.
+TEST(Parallel, AllForms) {
+  std::mt19937_64 random(12);
+  KernelCases cases(2);
+  const auto lit = [&](Shape shape) { return random_literal({DType::F32, std::move(shape)}, random); };
+  const Tolerance sum{100, 1e-3};
+  cases.add("elementwise", {lit({300007})}, {8, 0}, [](GraphBuilder& b, const Values& x) {
+    return Values{b.add(Op::Exp, x), b.mul(x[0], 2)};
+  });
+  cases.add("elementwise with a row", {lit({701, 403}), lit({403})}, {8, 1e-6},
+            [](GraphBuilder& b, const Values& x) {
+              return Values{b.add(Op::Tanh, {b.add(x[0], b.broadcast(x[1], {701, 403}, {1}))})};
+            });
+  cases.add("rows", {lit({1001, 300})}, {20, 1e-6}, [](GraphBuilder& b, const Values& x) {
+    const Value m = b.reduce(Op::ReduceMax, x[0], {1}),
+                e = b.add(Op::Exp, {b.sub(x[0], b.broadcast(m, {1001, 300}, {0}))});
+    const Value s = b.reduce(Op::ReduceSum, e, {1});
+    return Values{b.div(e, b.broadcast(s, {1001, 300}, {0})), b.add(Op::Log, {s})};
+  });
+  cases.add("short rows", {lit({30001, 7})}, {20, 1e-6}, [](GraphBuilder& b, const Values& x) {
+    const Value e = b.add(Op::Exp, x), s = b.reduce(Op::ReduceSum, e, {1});
+    return Values{b.div(e, b.broadcast(s, {30001, 7}, {0})), b.add(Op::Log, {s})};
+  });
+  cases.add("columns", {lit({5003, 101})}, sum,
+            [](GraphBuilder& b, const Values& x) { return Values{b.reduce(Op::ReduceSum, x[0], {0})}; });
+  cases.add("wide columns", {lit({203, 2500})}, sum,
+            [](GraphBuilder& b, const Values& x) { return Values{b.reduce(Op::ReduceSum, x[0], {0})}; });
+  cases.add("everything", {lit({1000, 1003})}, sum, [](GraphBuilder& b, const Values& x) {
+    return Values{b.reduce(Op::ReduceSum, b.mul(x[0], x[0]), {0, 1}), b.reduce(Op::ReduceMax, x[0], {0, 1})};
+  });
+  for (int form = 0; form < 4; ++form) {
+    const bool ta = form & 1, tb = form & 2;
+    for (const auto& [batch, m, k, n] : std::vector<std::array<int64_t, 4>>{{1, 129, 150, 130},
+                                                                            {1, 200, 64, 48},
+                                                                            {3, 70, 60, 90},
+                                                                            {20, 33, 20, 40},
+                                                                            {1, 12, 512, 600},
+                                                                            {1, 96, 40, 1024}}) {
+      Shape a = ta ? Shape{k, m} : Shape{m, k}, b = tb ? Shape{n, k} : Shape{k, n};
+      if (batch > 1) a.insert(a.begin(), batch), b.insert(b.begin(), batch);
+      cases.add("matmul", {lit(a), lit(b)}, sum, [&](GraphBuilder& g, const Values& x) {
+        return Values{g.add(Op::MatMul, x, {{Attr::TransposeA, ta}, {Attr::TransposeB, tb}})};
+      });
+    }
+  }
+  cases.run();
+}
+
 TEST(MatMul, AllTransposesOverOddSizes) {
   std::mt19937_64 random(7);
   KernelCases cases;
