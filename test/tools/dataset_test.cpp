@@ -78,6 +78,10 @@ TEST_F(DataFile, TellsAHeaderFromData) {
   EXPECT_EQ(read(":width,petal-width"), (Values{1.5, 3, 2.5, 4, 3.5, 5}));
   write("150,4,setosa\n5.1,3.5\n4.9,3.0\n");
   EXPECT_EQ(read(), (Values{5.1, 3.5, 4.9, 3.0}));
+  write("3,2,setosa\n5.1,3.5,7\n4.9,3.0,8\n");  // numbers are never names
+  EXPECT_EQ(read(":2"), (Values{7, 8}));
+  EXPECT_EQ(read(":0-1"), (Values{5.1, 3.5, 4.9, 3.0}));
+  EXPECT_EQ(read(":setosa"), (Values{7, 8}));
   write("cat,1\ndog,2\n");  // text in every line is no header
   EXPECT_EQ(read(":0"), (Values{0, 1}));
 }

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <cstdio>
 #include <numeric>
 
 #include "llvm/Support/Format.h"
@@ -88,13 +89,17 @@ void print_kernels(const nn_entry_info& entry, const std::vector<double>& times)
   out << "\n  share        time    GFLOP/s       GB/s  kernel\n";
   for (size_t i : order) {
     const nn_kernel_info& kernel = entry.kernels[i];
-    const double time = std::max(times[i], 1e-12);
-    out << llvm::format("%6.1f%%  %10s %10.1f %10.1f  %s\n", 100 * times[i] / std::max(total, 1e-12),
-                        time_text(times[i]).c_str(), static_cast<double>(kernel.flops) / time / 1e9,
-                        static_cast<double>(kernel.bytes) / time / 1e9, kernel.name);
+    const auto rate = [&](uint64_t work) {
+      char text[32] = "-";  // too short to measure
+      if (times[i] > 0) std::snprintf(text, sizeof text, "%.1f", static_cast<double>(work) / times[i] / 1e9);
+      return std::string(text);
+    };
+    out << llvm::format("%6.1f%%  %10s %10s %10s  %s\n", 100 * times[i] / std::max(total, 1e-12),
+                        time_text(times[i]).c_str(), rate(kernel.flops).c_str(), rate(kernel.bytes).c_str(),
+                        kernel.name);
   }
   out << "\nEach kernel is timed alone, so their sum, " << time_text(total)
-      << ", is more than the step where steps are short.\n";
+      << ", may be more than the step where steps are short.\n";
 }
 
 }  // namespace

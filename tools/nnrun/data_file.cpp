@@ -183,21 +183,24 @@ class CsvReader {
 // "0-3,7" or names, as column numbers.
 std::vector<size_t> choose_columns(const std::string& path, const Table& table, const std::string& text) {
   std::vector<size_t> chosen;
+  // A number is never a name: headers may consist of numbers.
   const auto column = [&](const std::string& name) {
-    for (size_t i = 0; i < table.names.size(); ++i)
-      if (table.names[i] == name) return i;
     size_t index = 0;
     auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), index);
-    if (error != std::errc{} || end != name.data() + name.size() || index >= table.columns.size())
+    if (error != std::errc{} || end != name.data() + name.size())
+      index =
+          static_cast<size_t>(std::find(table.names.begin(), table.names.end(), name) - table.names.begin());
+    if (index >= table.columns.size())
       throw UserError(path + " has no column " + name + "; it has " + std::to_string(table.columns.size()) +
                       ", from 0");
     return index;
   };
-  const bool one_name = std::find(table.names.begin(), table.names.end(), text) != table.names.end();
-  for (const std::string& part : one_name ? std::vector{text} : split_line(text, ',')) {
+  const auto is_name = [&](const std::string& name) {
+    return !number_in(name) && std::find(table.names.begin(), table.names.end(), name) != table.names.end();
+  };
+  for (const std::string& part : is_name(text) ? std::vector{text} : split_line(text, ',')) {
     const size_t dash = part.find('-', 1);
-    const bool whole_name = std::find(table.names.begin(), table.names.end(), part) != table.names.end();
-    if (dash == std::string::npos || whole_name) {
+    if (dash == std::string::npos || is_name(part)) {
       chosen.push_back(column(part));
       continue;
     }

@@ -1,8 +1,13 @@
 // nnrun train: epochs over files of data.
+#include <unistd.h>
+
 #include <algorithm>
+#include <cerrno>
 #include <cmath>
 #include <csignal>
 #include <cstdio>
+#include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <optional>
 
@@ -145,6 +150,7 @@ class Trainer {
   }
 
   void run() {
+    for (const std::string& path : {a_.save, a_.checkpoint}) check_writable(path);
     describe();
     Log log(a_.log, !a_.resume.empty());
     int64_t step = steps_done();
@@ -203,6 +209,15 @@ class Trainer {
     Scaling scaling;
     scaling.one_hot = a_.scaling.one_hot;
     return scaling;
+  }
+
+  // So that nobody waits for an epoch to learn of a wrong name.
+  static void check_writable(const std::string& path) {
+    if (path.empty()) return;
+    const auto folder = std::filesystem::path(path).parent_path();
+    if (access(folder.empty() ? "." : folder.c_str(), W_OK) != 0)
+      throw UserError("cannot write " + path + ": " + std::strerror(errno));
+    if (std::filesystem::is_directory(path)) throw UserError("cannot write " + path + ": it is a directory");
   }
 
   // Steps that the weights have been trained for: what --resume goes on from.
