@@ -201,11 +201,11 @@ void Tracer::declare_hypers() {
       Frame frame;
       frame.function = s;
       Restore<Frame*> in_frame(frame_, &frame);
-      TensorType type{float_type_, {}};
+      const AbstractValue value = eval_single(*hyper.value);
+      TensorType type{value.is_bool() ? DType::Bool : float_type_, {}};
       if (hyper.type) type = eval_type(*hyper.type);
       if (type.rank() != 0) fail(hyper.type->range, "a hyper is a scalar, found " + type.str());
       if (s->name == "seed") fail(hyper.name.range, "`seed` is the name of the session's seed");
-      const AbstractValue value = eval_single(*hyper.value);
       if (!value.is_scalar_constant() || value.is_bool() != (type.dtype == DType::Bool) ||
           (value.is_float() && !is_float(type.dtype)))
         fail(hyper.value->range,
