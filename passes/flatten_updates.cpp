@@ -69,7 +69,9 @@ class Flattener {
           return !is_leaf(values) && matches(values);
         });
       };
-      while (last < count && all_match(last + 1)) ++last;
+      // Mostly all of them; else as far as doubling, and then halving, the step goes.
+      for (size_t step = count - first - 1; step > 0; step /= 2)
+        while (last + step <= count && all_match(last + step)) last += step;
       if (last - first > 1)
         for (const Slab& slab : slabs) {
           flatten({slab.variables.begin() + first, slab.variables.begin() + last},

@@ -37,6 +37,8 @@ constexpr int64_t kSmall = 4096;
 // Not so many that they do not fit into registers.
 constexpr size_t kMostOperands = 24;
 constexpr size_t kMostResults = 12;
+// A group is compared with so many after it.
+constexpr size_t kWindow = 32;
 
 // Groups of one form over equal counts that read the same, or are small.
 void merge_across(const Graph& graph, FusionGroups& groups) {
@@ -55,19 +57,22 @@ void merge_across(const Graph& graph, FusionGroups& groups) {
     if (!rearranges) alike[{form, widest}].push_back(group);
   }
   for (auto& [key, members] : alike) {
+    std::vector<std::vector<NodeId>> inputs;
+    for (int group : members) inputs.push_back(groups.inputs(group));
+    const auto is_gone = [&](int group) { return groups.groups()[group].nodes.empty(); };
     for (size_t a = 0; a < members.size(); ++a) {
-      for (size_t b = a + 1; b < members.size() && b < a + 32; ++b) {
-        if (groups.groups()[members[a]].nodes.empty() || groups.groups()[members[b]].nodes.empty()) continue;
-        const std::vector<NodeId> first = groups.inputs(members[a]), second = groups.inputs(members[b]);
+      for (size_t b = a + 1; b < members.size() && b < a + kWindow && !is_gone(members[a]); ++b) {
+        if (is_gone(members[b])) continue;
         std::vector<NodeId> shared;
-        std::set_intersection(first.begin(), first.end(), second.begin(), second.end(),
+        std::set_intersection(inputs[a].begin(), inputs[a].end(), inputs[b].begin(), inputs[b].end(),
                               std::back_inserter(shared));
         const bool reads_the_same =
             std::any_of(shared.begin(), shared.end(), [&](NodeId id) { return groups.count(id) > 1; });
-        const bool is_small = groups.extent(members[a]) <= kSmall && groups.extent(members[b]) <= kSmall &&
-                              first.size() + second.size() <= 24;
-        const size_t results = groups.results(members[a]).size() + groups.results(members[b]).size();
-        if (results <= kMostResults && (reads_the_same || is_small)) groups.merge(members[a], members[b]);
+        const bool is_small = inputs[a].size() + inputs[b].size() <= kMostOperands &&
+                              groups.extent(members[a]) <= kSmall && groups.extent(members[b]) <= kSmall;
+        if (!reads_the_same && !is_small) continue;
+        if (groups.results(members[a]).size() + groups.results(members[b]).size() > kMostResults) continue;
+        if (groups.merge(members[a], members[b])) inputs[a] = groups.inputs(members[a]);
       }
     }
   }

@@ -1,6 +1,7 @@
 #include "passes/fusion_groups.h"
 
 #include <algorithm>
+#include <unordered_set>
 
 #include "ir/diagnostic.h"
 #include "passes/fusion_rules.h"
@@ -58,6 +59,9 @@ FusionGroups::FusionGroups(const Graph& graph) : graph_(graph) {
   for (NodeId id : order) {
     if (!computes(graph, id) && !(pinned_.contains(id) && is_made_anew(graph, id))) continue;
     group_of_[id] = static_cast<int>(groups_.size());
+    merged_into_.push_back(group_of_[id]);
+    first_.push_back(position_.at(id));
+    last_.push_back(position_.at(id));
     groups_.emplace_back().nodes = {id};
     if (needs_memory(id)) continue;
     for (Value operand : graph[id].operands)
@@ -131,18 +135,38 @@ void FusionGroups::find_dependences(int index) {
   group.before.insert(group.barriers.begin(), group.barriers.end());
 }
 
-// A way from one group to the other by way of a third.
+int FusionGroups::merged(int group) const {
+  while (merged_into_[group] != group) group = merged_into_[group];
+  return group;
+}
+
+// Names groups by what they became part of.
+void FusionGroups::settle() {
+  for (int index = 0; index < static_cast<int>(groups_.size()); ++index) {
+    for (std::set<int>* set : {&groups_[index].before, &groups_[index].barriers}) {
+      std::set<int> settled;
+      for (int group : *set)
+        if (merged(group) != index) settled.insert(merged(group));
+      *set = std::move(settled);
+    }
+  }
+}
+
+// A way from one group to the other by way of a third. What ends before `from` begins cannot lie on it.
 bool FusionGroups::reaches_around(int from, int to) const {
-  std::set<int> seen;
+  std::unordered_set<int> seen;
   std::vector<int> stack;
+  const auto push = [&](int group) {
+    group = merged(group);
+    if (group != to && last_[group] >= first_[from] && seen.insert(group).second) stack.push_back(group);
+  };
   for (int before : groups_[to].before)
-    if (before != from && seen.insert(before).second) stack.push_back(before);
+    if (merged(before) != from) push(before);
   while (!stack.empty()) {
     const int group = stack.back();
     stack.pop_back();
     if (group == from) return true;
-    for (int before : groups_[group].before)
-      if (seen.insert(before).second) stack.push_back(before);
+    for (int before : groups_[group].before) push(before);
   }
   return false;
 }
@@ -172,8 +196,18 @@ bool FusionGroups::spoils_update(KernelForm form, const std::vector<NodeId>& nod
 }
 
 bool FusionGroups::merge(int into, int from) {
+  // What was refused is refused until one of the two grows: other groups' merging takes no dependence away.
+  const size_t size = groups_[into].nodes.size() + groups_[from].nodes.size();
+  size_t& failed = failed_[{into, from}];
+  if (failed == size) return false;
+  failed = size;
   if (into == from || groups_[into].nodes.size() + groups_[from].nodes.size() > kMostNodes) return false;
-  if (groups_[into].barriers.contains(from) || groups_[from].barriers.contains(into)) return false;
+  const auto bars = [&](int group, int other) {
+    const std::set<int>& barriers = groups_[group].barriers;
+    return std::any_of(barriers.begin(), barriers.end(),
+                       [&](int barrier) { return merged(barrier) == other; });
+  };
+  if (bars(into, from) || bars(from, into)) return false;
   if (!groups_[into].copies.empty() || !groups_[from].copies.empty()) return false;
   std::vector<NodeId> nodes;
   std::merge(groups_[into].nodes.begin(), groups_[into].nodes.end(), groups_[from].nodes.begin(),
@@ -194,10 +228,10 @@ bool FusionGroups::merge(int into, int from) {
   groups_[into].form = *form;
   for (NodeId id : groups_[from].nodes) group_of_[id] = into;
   groups_[from] = {};
+  merged_into_[from] = into;
+  first_[into] = std::min(first_[into], first_[from]);
+  last_[into] = std::max(last_[into], last_[from]);
   find_dependences(into);
-  for (Group& group : groups_)
-    for (std::set<int>* set : {&group.before, &group.barriers})
-      if (set->erase(from)) set->insert(into);
   return true;
 }
 
@@ -214,6 +248,7 @@ bool FusionGroups::add_copies(int group, const std::set<NodeId>& cone) {
       graph_, nodes, [&](NodeId id) { return std::find(kept.begin(), kept.end(), id) != kept.end(); });
   if (form != groups_[group].form || spoils_update(*form, nodes)) return false;
   groups_[group].copies.insert(cone.begin(), cone.end());
+  for (NodeId id : cone) copied_in_[id].insert(group);
   find_dependences(group);
   return true;
 }
@@ -232,7 +267,11 @@ void FusionGroups::prune() {
         for (Value source : sources(operand))
           if (is_in(source.node, *it) && needed.insert(source.node).second) stack.push_back(source.node);
     }
-    std::erase_if(group.copies, [&](NodeId id) { return !needed.contains(id); });
+    std::erase_if(group.copies, [&](NodeId id) {
+      if (needed.contains(id)) return false;
+      copied_in_[id].erase(*it);
+      return true;
+    });
     std::erase_if(group.nodes, [&](NodeId id) {
       if (needed.contains(id)) return false;
       group_of_[id] = kUnused;
@@ -256,8 +295,8 @@ std::set<int> FusionGroups::readers(NodeId id) const {
   if (it == readers_.end()) return result;
   for (NodeId reader : it->second) {
     visit(reader, group_of(reader));
-    for (int group = 0; group < static_cast<int>(groups_.size()); ++group)
-      if (groups_[group].copies.contains(reader)) visit(reader, group);
+    if (const auto copied = copied_in_.find(reader); copied != copied_in_.end())
+      for (int group : copied->second) visit(reader, group);
   }
   return result;
 }
@@ -295,7 +334,8 @@ int64_t FusionGroups::extent(int group) const {
   return most;
 }
 
-std::vector<int> FusionGroups::order() const {
+std::vector<int> FusionGroups::order() {
+  settle();
   std::vector<std::set<int>> after(groups_.size());
   std::vector<size_t> waiting(groups_.size(), 0);
   std::set<std::pair<int, int>> ready;  // by the position of the first node

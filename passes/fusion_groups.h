@@ -25,7 +25,8 @@ class FusionGroups {
     std::set<int> barriers;     // those of them that it cannot join: what it reads has to lie in memory
     KernelForm form = KernelForm::Single;
   };
-  // By index; merged ones are empty.
+  // By index; merged ones are empty. `before` and `barriers` of the others may name merged ones until order()
+  // is asked for.
   const std::vector<Group>& groups() const { return groups_; }
   // -1 for nodes without a group.
   int group_of(NodeId id) const;
@@ -53,12 +54,15 @@ class FusionGroups {
   // Has to lie in memory whatever groups do: a result, an update, read by a product or moved as a whole.
   bool is_pinned(NodeId id) const { return pinned_.contains(id); }
   // Groups in an order in which they can run.
-  std::vector<int> order() const;
+  std::vector<int> order();
   int64_t count(NodeId id) const { return graph_[id].types[0].num_elements(); }
   // The largest tensor that a group touches, in elements.
   int64_t extent(int group) const;
 
  private:
+  // What a group became part of, or the group itself.
+  int merged(int group) const;
+  void settle();
   bool needs_memory(NodeId user) const;
   void pin(Value v);
   void find_dependences(int group);
@@ -74,6 +78,10 @@ class FusionGroups {
   std::map<NodeId, std::vector<NodeId>>
       readers_;  // computing nodes that read a computing node within a kernel
   std::set<NodeId> pinned_;
+  std::map<NodeId, std::set<int>> copied_in_;     // groups that compute a node again
+  std::vector<int> merged_into_;                  // itself, or the group that took it
+  std::vector<int> first_, last_;                 // positions of a group's nodes
+  std::map<std::pair<int, int>, size_t> failed_;  // merges that were refused, with the number of nodes then
   std::map<NodeId, std::set<std::string>> updated_;  // variables that the value replaces
 };
 

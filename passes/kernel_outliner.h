@@ -10,7 +10,7 @@ namespace nncc {
 // Writes a graph anew with one kernel call for each group.
 class KernelOutliner {
  public:
-  KernelOutliner(const Graph& graph, const FusionGroups& groups, Module& module, KernelTable& kernels)
+  KernelOutliner(const Graph& graph, FusionGroups& groups, Module& module, KernelTable& kernels)
       : graph_(graph), groups_(groups), module_(module), kernels_(kernels) {}
   Graph run();
 
@@ -35,7 +35,7 @@ class KernelOutliner {
   Value view(Value memory, const Shape& shape);
 
   const Graph& graph_;
-  const FusionGroups& groups_;
+  FusionGroups& groups_;
   Module& module_;
   KernelTable& kernels_;
   Graph out_;
