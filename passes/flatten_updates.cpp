@@ -36,21 +36,30 @@ class Flattener {
     Values updates;
   };
 
-  // Slabs with equally many variables of equal sizes: parameters and their states.
+  // Runs of slabs with equally many variables of equal sizes: parameters and their states.
   std::vector<std::vector<Slab>> alike_slabs() const {
     std::map<std::string, Value> updates;
     for (const Graph::Update& update : graph_.updates) updates[update.variable] = update.value;
     std::map<std::vector<int64_t>, std::vector<Slab>> by_sizes;
     for (const auto& [name, variables] : neighbours_) {
-      Slab slab;
+      // What is updated of a slab, neighbour by neighbour.
+      Slab run;
       std::vector<int64_t> sizes;
+      const auto end_run = [&] {
+        if (run.variables.size() > 1) by_sizes[sizes].push_back(run);
+        run = {};
+        sizes.clear();
+      };
       for (const std::string& variable : variables) {
-        if (!updates.contains(variable)) break;
-        slab.variables.push_back(variable);
-        slab.updates.push_back(updates.at(variable));
+        if (!updates.contains(variable)) {
+          end_run();
+          continue;
+        }
+        run.variables.push_back(variable);
+        run.updates.push_back(updates.at(variable));
         sizes.push_back(module_.find_variable(variable)->type.num_elements());
       }
-      if (slab.variables.size() == variables.size() && variables.size() > 1) by_sizes[sizes].push_back(slab);
+      end_run();
     }
     std::vector<std::vector<Slab>> result;
     for (auto& [sizes, slabs] : by_sizes) result.push_back(std::move(slabs));
