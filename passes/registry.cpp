@@ -14,6 +14,7 @@
 #include "passes/pipelines.h"
 #include "passes/plan_memory.h"
 #include "passes/reduce_strength.h"
+#include "passes/widen_scalars.h"
 
 namespace nncc {
 
@@ -27,6 +28,7 @@ std::span<const PassInfo> all_passes() {
       {"autodiff", "replaces gradient nodes by the computation of the derivatives", autodiff},
       {"cse", "computes equal expressions once", cse},
       {"dce", "erases nodes and functions that nothing needs", dce},
+      {"widen-scalars", "computes in f64 the scalars that a step knows before it starts", widen_scalars},
       {"flatten-updates", "computes the new values of a slab's variables together", flatten_updates},
       {"reduce-strength", "multiplies instead of dividing by what is the same for many elements",
        reduce_strength},
@@ -46,7 +48,7 @@ std::span<const NamedPipeline> named_pipelines() {
       {"O2",
        "fuse-softmax-cross-entropy,inline,canonicalize,cse,"
        "autodiff,canonicalize,fold-constants,cse,canonicalize,cse,dce,"
-       "flatten-updates,reduce-strength,assign-layout,hoist-weights,fuse-kernels,plan-memory"},
+       "widen-scalars,flatten-updates,reduce-strength,assign-layout,hoist-weights,fuse-kernels,plan-memory"},
   };
   return kPipelines;
 }
@@ -58,6 +60,8 @@ std::span<const PassOrder> pass_orders() {
       {"autodiff", "flatten-updates", "updates are arithmetic once gradients are"},
       {"reduce-strength", "fuse-kernels", "kernels hide divisions"},
       {"flatten-updates", "fuse-kernels", "kernels hide the arithmetic of updates"},
+      {"autodiff", "widen-scalars", "gradients are found before scalars change their type"},
+      {"widen-scalars", "fuse-kernels", "kernels hide the arithmetic of scalars"},
       {"inline", "assign-layout", "calls hide products"},
       {"autodiff", "assign-layout", "packed products have no gradient"},
       {"assign-layout", "hoist-weights", "the packing of weights is what is hoisted most"},
