@@ -68,12 +68,6 @@ std::vector<CallArgument> Tracer::eval_arguments(const ast::Call& call, std::str
 }
 
 AbstractValue Tracer::eval_call(const ast::Expr& e, const ast::Call& n) {
-  if (!context_) {
-    // Constants are evaluated before there is a graph.
-    const FunctionValue callee = resolve_callee(n.callee);
-    if (!callee.builtin)
-      fail(e.range, "a const takes built-in functions of constants alone, found `" + n.callee.text + "`");
-  }
   const FunctionValue callee = resolve_callee(n.callee);
   std::string scope_name = callee.name();
   auto arguments = eval_arguments(n, scope_name, callee);
@@ -188,6 +182,7 @@ AbstractValue Tracer::call_symbol(const Symbol& symbol, std::vector<CallArgument
     fail(range,
          "`" + symbol.name + "` is a " + std::string(symbol_kind_name(symbol.kind)) + ", not a function");
   const bool is_model = symbol.kind == SymbolKind::Model;
+  if (is_model && !context_) fail(range, "a const cannot depend on the model `" + symbol.name + "`");
   if (is_model && context_->kind != GraphContext::Kind::Entry)
     fail(range, "an initial value cannot depend on the model `" + symbol.name + "`");
   check_recursion(symbol, range);
@@ -305,7 +300,7 @@ AbstractValue Tracer::check_results(const Symbol& symbol, AbstractValue result, 
 }
 
 bool Tracer::can_keep(const Symbol& symbol, const Frame& frame) {
-  if (!symbol.is_library() || !options_.kept_calls.count(symbol.name) ||
+  if (!context_ || !symbol.is_library() || !options_.kept_calls.count(symbol.name) ||
       context_->kind == GraphContext::Kind::Init)
     return false;
   bool has_tensor = false;

@@ -44,6 +44,21 @@ TEST(Constants, ConditionsShortCircuit) {
   EXPECT_EQ(evaluate_body("y = 1.0\nif 1 != \"same\" and not (2 < 1) { y = 2.0 }\nreturn y").at(0), 2);
 }
 
+TEST(Constants, MayCallFunctions) {
+  const Traced program(R"(
+fn doubled(n: int, times: int) {
+  list = []
+  for i in 0..times {
+    n = n * 2
+    list = list + [n]
+  }
+  return list
+}
+const widths = doubled(1, times = 3)
+model f(x: f32[8]) { return reshape(x, [widths[0], widths[1]]) * widths[-1] })");
+  EXPECT_EQ(program.errors, "");
+}
+
 TEST(Constants, AQuotientOfZeroWarns) {
   const Traced program("const a = 1 / 8\nmodel f(x: f32[2]) { return x * a }");
   EXPECT_EQ(program.warnings, "1 / 8 is 0, since ints round down; write 1.0 / 8 for the float\n");
