@@ -190,6 +190,12 @@ Expr round_to_half(const Expr& x, Type type) {
   return select(is_nan_bits(x), nan, Halide::cast(type, x));
 }
 
+// An estimate and a step of Newton's method, which would make NaN of infinity.
+Expr reciprocal_e(const Expr& x) {
+  const Expr q = select(x > 1e37f, 1e37f, x), r = Halide::fast_inverse(q);
+  return r * (2.0f - r * q);
+}
+
 Expr rsqrt_e(const Expr& x) { return constant(x, 1) / Halide::sqrt(x); }
 
 // |x|^y = 2^(y log2 |x|) in double precision; the C standard's special cases around it.

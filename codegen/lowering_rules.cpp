@@ -159,7 +159,21 @@ Expr lower_Cast(Rules r) {
 Expr lower_Add(Rules r) { return r.operand(0) + r.operand(1); }
 Expr lower_Sub(Rules r) { return r.operand(0) - r.operand(1); }
 Expr lower_Mul(Rules r) { return r.operand(0) * r.operand(1); }
+// sqrt(x) + positive constant: what optimizers divide by. Never 0.
+bool is_shifted_root(const Graph& body, Value v) {
+  const Node& sum = body[v.node];
+  if (sum.op != Op::Add) return false;
+  for (int i : {0, 1}) {
+    const auto shift = constant_value(body, sum.operands[1 - i]);
+    if (body[sum.operands[i].node].op == Op::Sqrt && shift && *shift > 1e-30) return true;
+  }
+  return false;
+}
+
 Expr lower_Div(Rules r) {
+  if (r.type().dtype == DType::F32 && !r.lowering.accurate() &&
+      is_shifted_root(r.lowering.body(), r.node.operands[1]))
+    return r.operand(0) * reciprocal_e(r.operand(1));
   if (is_float(r.type().dtype)) return r.operand(0) / r.operand(1);
   return floor_divide(r.operand(0), r.operand(1));
 }

@@ -1,6 +1,7 @@
 // Elementwise bodies: one loop for all results of a size, over axes merged as far as the body allows,
 // vectorized along the innermost. Tails are guarded, never computed twice: a result may lie on an argument.
 #include <algorithm>
+#include <optional>
 #include <set>
 
 #include "codegen/schedule.h"
@@ -124,7 +125,35 @@ Loops merge_axes(const Shape& shape, const std::set<int>& borders) {
   return loops;
 }
 
-void schedule_loops(Func out, const Loops& loops, int lanes, bool parallel) {
+// The largest power of two up to `most` that divides n.
+int largest_divisor(int64_t n, int most) {
+  int d = 1;
+  while (2 * d <= most && n % (2 * d) == 0) d *= 2;
+  return d;
+}
+
+bool has(const Graph& body, Op op) {
+  const std::vector<NodeId> nodes = body.nodes();
+  return std::any_of(nodes.begin(), nodes.end(), [&](NodeId id) { return body[id].op == op; });
+}
+
+// The loop along which a transposed operand is contiguous, if that is not the innermost.
+std::optional<size_t> transposed_loop(const Graph& body, const Shape& shape, const Loops& loops) {
+  for (NodeId id : body.nodes()) {
+    const Node& node = body[id];
+    if (node.op != Op::Transpose || node.types[0].shape != shape) continue;
+    const auto& perm = node.attributes.integers(Attr::Perm);
+    const auto contiguous =
+        std::find(perm.begin(), perm.end(), static_cast<int64_t>(perm.size()) - 1) - perm.begin();
+    size_t first = 0;
+    for (size_t loop = 0; loop + 1 < loops.axes.size(); first += loops.axes[loop++].size())
+      if (static_cast<size_t>(contiguous) < first + loops.axes[loop].size()) return loop;
+  }
+  return std::nullopt;
+}
+
+void schedule_loops(Func out, const Loops& loops, int lanes, bool parallel, std::optional<size_t> transposed,
+                    bool draws) {
   if (loops.vars.empty()) return;
   const Var inner = loops.vars.back();
   const int extent = static_cast<int>(loops.extents.back());
@@ -140,6 +169,22 @@ void schedule_loops(Func out, const Loops& loops, int lanes, bool parallel) {
   };
   if (lanes == 1) {
     // Element by element.
+  } else if (transposed && largest_divisor(extent, lanes) > 1 &&
+             largest_divisor(loops.extents[*transposed], lanes) > 1) {
+    // Blocks are turned in registers: loads along the one axis, interleaved stores along the other.
+    Var to("to"), ti("ti");
+    const Var other = loops.vars[*transposed];
+    out.split(inner, inner, vi, largest_divisor(extent, lanes))
+        .split(other, to, ti, largest_divisor(loops.extents[*transposed], lanes));
+    std::vector<Halide::VarOrRVar> order{vi, ti, inner};
+    for (size_t i = loops.vars.size() - 1; i-- > 0;)
+      order.emplace_back(i == *transposed ? to : loops.vars[i]);
+    out.reorder(order).vectorize(ti).unroll(vi);
+    if (parallel) out.parallel(*transposed == 0 ? to : loops.vars[0]);
+    return;
+  } else if (draws && one_loop && lanes == 16 && extent >= 64) {
+    // Four vectors share the work of one draw, see ir/philox.h.
+    out.split(inner, inner, ui, 64, tail(64)).split(ui, ui, vi, lanes).vectorize(vi).unroll(ui);
   } else if (extent >= 2 * lanes) {
     out.split(inner, inner, ui, 2 * lanes, tail(2 * lanes)).split(ui, ui, vi, lanes).vectorize(vi).unroll(ui);
   } else if (extent >= lanes) {
@@ -206,7 +251,8 @@ Pipeline schedule_elementwise(Lowering& lowering, const ScheduleOptions& options
       out(reversed(loops.vars)) = values[0];
     else
       out(reversed(loops.vars)) = Halide::Tuple(values);
-    schedule_loops(out, loops, options.lanes(body), parallel);
+    schedule_loops(out, loops, options.lanes(body), parallel, transposed_loop(body, shape, loops),
+                   has(body, Op::Random));
     fix_output(out, loops.extents);
     pipeline.outputs.push_back(out);
   }

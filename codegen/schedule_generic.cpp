@@ -62,12 +62,24 @@ class Generic {
       stack_ += bytes;
       Func f = define(v);
       f.compute_root();
+      vectorize_rows(f, v);
       lowering_.provide(v, access_reduction(body, v, f));
       return access_reduction(body, v, f);
     }
     Func f = define(v);
     children_.back().push_back(f);
     return access_reduction(body, v, f);
+  }
+
+  // An index along short rows: one row in each lane.
+  void vectorize_rows(Func f, Value v) {
+    const Node& node = lowering_.body()[v.node];
+    const int lanes = options_.lanes(lowering_.body());
+    if ((node.op != Op::ArgMax && node.op != Op::ArgMin) || node.types[0].shape.empty() || lanes == 1) return;
+    if (node.types[0].shape.back() < lanes) return;
+    const Var inner = f.args()[0];
+    f.vectorize(inner, lanes, Halide::TailStrategy::GuardWithIf);
+    f.update().vectorize(inner, lanes, Halide::TailStrategy::GuardWithIf);
   }
 
   // Defines the Func of v and places what is computed inside it.
