@@ -48,11 +48,18 @@ class TableEmitter {
   llvm::Constant* null() { return llvm::ConstantPointerNull::get(pointer()); }
   llvm::Constant* address(llvm::Constant* of) { return llvm::ConstantExpr::getBitCast(of, pointer()); }
 
-  // A private constant; the linker may merge equal ones.
-  llvm::Constant* global(llvm::Constant* value, const char* name, uint64_t alignment) {
-    auto* g = new llvm::GlobalVariable(into_, value->getType(), true, llvm::GlobalValue::PrivateLinkage,
-                                       value, name);
+  // The module has none of this name.
+  llvm::GlobalVariable* define(llvm::Constant* value, const std::string& name, uint64_t alignment) {
+    auto* g = llvm::cast<llvm::GlobalVariable>(into_.getOrInsertGlobal(name, value->getType()));
+    g->setInitializer(value);
+    g->setConstant(true);
     g->setAlignment(llvm::Align(alignment));
+    return g;
+  }
+  // A private constant; the linker may merge equal ones.
+  llvm::Constant* global(llvm::Constant* value, const std::string& name, uint64_t alignment) {
+    llvm::GlobalVariable* g = define(value, name + "." + std::to_string(num_globals_++), alignment);
+    g->setLinkage(llvm::GlobalValue::PrivateLinkage);
     g->setUnnamedAddr(llvm::GlobalValue::UnnamedAddr::Global);
     return address(g);
   }
@@ -114,6 +121,7 @@ class TableEmitter {
   llvm::LLVMContext& context_;
   std::map<std::string, llvm::Constant*> texts_;
   std::set<std::string> read_by_prepare_;
+  int num_globals_ = 0;
 };
 
 llvm::Constant* TableEmitter::variables() {
@@ -224,9 +232,7 @@ void TableEmitter::emit(const std::vector<EntryFunctions>& functions, const std:
   NN_RUNTIME_FUNCTIONS(NNCC_FIELD)
 #undef NNCC_FIELD
   llvm::Constant* value = record(model, sizeof(nn_model));
-  auto* global = new llvm::GlobalVariable(into_, value->getType(), true, llvm::GlobalValue::ExternalLinkage,
-                                          value, symbol);
-  global->setAlignment(llvm::Align(8));
+  define(value, symbol, 8);
 }
 
 }  // namespace
