@@ -323,7 +323,7 @@ class Entry {
     } else if constexpr (NumOutputs == 1) {
       return Output(state_->info->outputs[0], state_->outputs[0]);
     } else {
-      std::array<Output, NumOutputs> outputs;
+      std::array<Output, static_cast<std::size_t>(NumOutputs)> outputs;
       for (std::size_t i = 0; i < outputs.size(); i++)
         outputs[i] = Output(state_->info->outputs[i], state_->outputs[i]);
       return outputs;

@@ -190,7 +190,7 @@ TEST_F(HandDataset, StandardizesByTheTrainingRows) {
   Scaling scaling;
   scaling.standardize = true;  // `classify` has an input x, too
   Dataset data = make(csv, scaling);
-  data.apply_scaling(library, scaling, {0, 1, 2});
+  data.apply(data.figures(library, scaling, {0, 1, 2}));
   EXPECT_NEAR(value(data, 0, 0), -std::sqrt(1.5), 1e-6);
   EXPECT_NEAR(value(data, 1, 1), 0, 1e-6);
   EXPECT_NEAR(value(data, 4, 1), 3 * std::sqrt(1.5), 1e-5);
@@ -203,7 +203,10 @@ TEST_F(HandDataset, ScalesToTheUnitRange) {
   Scaling scaling;
   scaling.scale_inputs = {"x"};
   Dataset data = make(csv, scaling), other = make(csv);
-  data.apply_scaling(library, scaling, {0, 1}, &other);
+  const ScalingFigures figures = data.figures(library, scaling, {0, 1});
+  data.apply(figures);
+  write_figures(path, figures);
+  other.apply(read_figures(path));
   EXPECT_FLOAT_EQ(value(data, 1, 1), 1);
   EXPECT_FLOAT_EQ(value(data, 0, 0), 0);
   EXPECT_FLOAT_EQ(value(other, 4, 1), 49.0f / 19);

@@ -2,11 +2,14 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
 #include <cstring>
 #include <limits>
 #include <numeric>
 #include <set>
+#include <sstream>
 
+#include "tools/files.h"
 #include "tools/nnrun/data_file.h"
 
 namespace nncc {
@@ -71,12 +74,7 @@ bool is_model_input(const nn::Library& library, const std::string& name) {
   });
 }
 
-// value * factor + shift, for each column of a field or for all of them.
-struct Affine {
-  std::vector<double> factor, shift;
-};
-
-void apply(Field& field, const Affine& affine) {
+void change(Field& field, const Affine& affine) {
   const size_t size = nn::dtype_size(field.dtype);
   const nn_tensor_info tensor{"", field.dtype, 0, nullptr, size};
   for (size_t i = 0; i < field.rows * field.row_elements; ++i) {
@@ -178,23 +176,67 @@ const Field* Dataset::find(const std::string& name) const {
   return found == fields_.end() ? nullptr : &found->second;
 }
 
-void Dataset::apply_scaling(const nn::Library& library, const Scaling& scaling, const Rows& training,
-                            Dataset* other) {
-  const auto chosen = [&](bool all, const std::vector<std::string>& names, const std::string& name,
-                          const Field& field) {
-    if (std::ranges::find(names, name) != names.end()) return true;
-    return all && is_float(static_cast<DType>(field.dtype)) && is_model_input(library, name);
-  };
-  const auto change = [&](const std::string& name, const Affine& affine) {
-    apply(fields_.at(name), affine);
-    if (other && other->find(name)) apply(other->fields_.at(name), affine);
-  };
+ScalingFigures Dataset::figures(const nn::Library& library, const Scaling& scaling,
+                                const Rows& training) const {
+  ScalingFigures figures;
   for (const auto& [name, field] : fields_) {
-    if (chosen(scaling.scale, scaling.scale_inputs, name, field))
-      change(name, were_bytes_.at(name) ? Affine{{1.0 / 255}, {0}} : to_unit_range(field, training));
-    if (chosen(scaling.standardize, scaling.standardize_inputs, name, field))
-      change(name, standardizing(field, training));
+    const bool features = is_float(static_cast<DType>(field.dtype)) && is_model_input(library, name);
+    const auto wanted = [&, &name = name](bool all, const std::vector<std::string>& names) {
+      return (all && features) || std::ranges::find(names, name) != names.end();
+    };
+    if (wanted(scaling.standardize, scaling.standardize_inputs))
+      figures[name] = standardizing(field, training);
+    else if (wanted(scaling.scale, scaling.scale_inputs))
+      figures[name] = were_bytes_.at(name) ? Affine{{1.0 / 255}, {0}} : to_unit_range(field, training);
   }
+  return figures;
+}
+
+void Dataset::apply(const ScalingFigures& figures) {
+  for (const auto& [name, affine] : figures) {
+    const auto field = fields_.find(name);
+    if (field == fields_.end()) continue;
+    if (affine.factor.size() != 1 && affine.factor.size() != field->second.row_elements)
+      throw UserError("the scaling of input " + name + " is for rows of " +
+                      std::to_string(affine.factor.size()) + " numbers, not " +
+                      std::to_string(field->second.row_elements));
+    change(field->second, affine);
+  }
+}
+
+void write_figures(const std::string& path, const ScalingFigures& figures) {
+  std::string text = "input,column,factor,shift\n";
+  for (const auto& [name, affine] : figures) {
+    for (size_t i = 0; i < affine.factor.size(); ++i) {
+      char numbers[80];
+      std::snprintf(numbers, sizeof numbers, ",%.17g,%.17g\n", affine.factor[i], affine.shift[i]);
+      text += name + "," + (affine.factor.size() == 1 ? "all" : std::to_string(i)) + numbers;
+    }
+  }
+  Diagnostics diags;
+  if (!write_file(path, text, diags)) throw_errors(diags);
+}
+
+ScalingFigures read_figures(const std::string& path) {
+  std::istringstream lines(read_unpacked(path));
+  std::string line;
+  const auto wrong = [&] {
+    return UserError("cannot read " + path + ": it is not what --save-scaling writes");
+  };
+  if (!std::getline(lines, line) || line != "input,column,factor,shift") throw wrong();
+  ScalingFigures figures;
+  while (std::getline(lines, line)) {
+    std::istringstream fields(line);
+    std::string name, column, factor, shift;
+    if (!std::getline(fields, name, ',') || !std::getline(fields, column, ',') ||
+        !std::getline(fields, factor, ',') || !std::getline(fields, shift))
+      throw wrong();
+    Affine& affine = figures[name];
+    if (column != "all" && column != std::to_string(affine.factor.size())) throw wrong();
+    affine.factor.push_back(parse_number(factor, path));
+    affine.shift.push_back(parse_number(shift, path));
+  }
+  return figures;
 }
 
 Batcher::Batcher(const Dataset& dataset, const nn_entry_info& entry) {

@@ -18,6 +18,16 @@ struct Scaling {
   void add_options(OptionParser& line);
 };
 
+// value * factor + shift, for each column of an input's rows or, with one of each, for all of them.
+struct Affine {
+  std::vector<double> factor, shift;
+};
+// By input. In a file: a header and a line `input,column,factor,shift` for each; column `all` stands for
+// every one.
+using ScalingFigures = std::map<std::string, Affine>;
+void write_figures(const std::string& path, const ScalingFigures& figures);
+ScalingFigures read_figures(const std::string& path);
+
 // One input's data: an array of rows, in the input's element type.
 struct Field {
   nn_dtype dtype = NN_F32;
@@ -31,18 +41,17 @@ struct Field {
 // Fields by the name of the input that they are for. All have the same number of rows.
 class Dataset {
  public:
-  // `data` are the NAME=FILE of --data. Element types come from the inputs called NAME of the library's
-  // entries, and are those of `entry` where it has one. Means, deviations and ranges are taken over
-  // `training` rows once they are known: see apply_scaling.
+  // `data` are the INPUT=FILE of --data. Element types are those of the inputs of `entry`, else of another
+  // entry's input of that name.
   Dataset(const nn::Library& library, const nn_entry_info& entry, const Assignments& data,
           const Scaling& scaling);
 
   size_t rows() const { return rows_; }
   const Field* find(const std::string& name) const;
   const std::map<std::string, Field>& fields() const { return fields_; }
-  // Scales and standardizes by what `training` rows hold. The same figures then apply to `other`.
-  void apply_scaling(const nn::Library& library, const Scaling& scaling, const Rows& training,
-                     Dataset* other = nullptr);
+  // What `scaling` asks for, by what is in the `training` rows.
+  ScalingFigures figures(const nn::Library& library, const Scaling& scaling, const Rows& training) const;
+  void apply(const ScalingFigures& figures);
 
  private:
   std::map<std::string, Field> fields_;

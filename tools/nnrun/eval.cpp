@@ -12,6 +12,7 @@ int eval_verb(int argc, const char* const* argv) {
   SessionArguments arguments;
   Assignments data;
   Scaling scaling;
+  std::string scaling_file;
   OptionParser line(argv[0], "MODEL.so --data NAME=FILE … [options]",
                     "Measures a network on files of data. A model entry is held against the data that isn't "
                     "its input: the share of labels that are\n"
@@ -21,13 +22,14 @@ int eval_verb(int argc, const char* const* argv) {
   line.group("Data");
   add_assignments(line, "data", "NAME=FILE[:COLUMNS]", "rows for an input, or to measure by", data);
   scaling.add_options(line);
+  line.text("scaling", "FILE.csv", "scale as in training: what train --save-scaling wrote", scaling_file);
   int status;
   if (!parse_verb(line, arguments, argc, argv, status)) return status;
   const nn::Library library = arguments.open();
   const nn_entry_info& entry = arguments.choose_entry(library);
   Dataset dataset(library, entry, data, scaling);
   const Rows rows = all_rows(dataset.rows());
-  dataset.apply_scaling(library, scaling, rows);
+  dataset.apply(scaling_file.empty() ? dataset.figures(library, scaling, rows) : read_figures(scaling_file));
   nn::Session session = arguments.make_session(library);
   Evaluator evaluator(session, dataset, entry);
   const Figures figures = evaluator.measure(rows);

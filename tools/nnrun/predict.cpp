@@ -58,6 +58,7 @@ int predict_verb(int argc, const char* const* argv) {
   SessionArguments arguments;
   Assignments data, outputs;
   Scaling scaling;
+  std::string scaling_file;
   OptionParser line(argv[0], "MODEL.so --data INPUT=FILE … [options]",
                     "Calls a model on every row of files of data. Without --output its first output goes to "
                     "standard output as CSV.");
@@ -65,6 +66,7 @@ int predict_verb(int argc, const char* const* argv) {
   line.group("Data");
   add_assignments(line, "data", "INPUT=FILE[:COLUMNS]", "rows for an input", data);
   scaling.add_options(line);
+  line.text("scaling", "FILE.csv", "scale as in training: what train --save-scaling wrote", scaling_file);
   add_assignments(line, "output", "NAME=FILE",
                   "where an output goes: .npy, .csv, or - for CSV on standard output", outputs);
   int status;
@@ -75,7 +77,7 @@ int predict_verb(int argc, const char* const* argv) {
   if (entry.num_outputs == 0) throw UserError(std::string(entry.name) + " has no output");
   Dataset dataset(library, entry, data, scaling);
   const Rows rows = all_rows(dataset.rows());
-  dataset.apply_scaling(library, scaling, rows);
+  dataset.apply(scaling_file.empty() ? dataset.figures(library, scaling, rows) : read_figures(scaling_file));
   Batcher batcher(dataset, entry);
   if (outputs.empty()) outputs.emplace_back(entry.outputs[0].name, "-");
   std::vector<Prediction> predictions;

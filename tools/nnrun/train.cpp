@@ -30,7 +30,7 @@ struct TrainArguments {
   int epochs = 10, patience = 0, held_out_rows = 0;
   double held_out = 0;
   bool in_order = false;
-  std::string eval_entry, save, checkpoint, resume, log;
+  std::string eval_entry, save, save_scaling, checkpoint, resume, log;
 };
 
 bool parse(TrainArguments& a, int argc, const char* const* argv, int& status) {
@@ -45,6 +45,8 @@ bool parse(TrainArguments& a, int argc, const char* const* argv, int& status) {
   add_assignments(line, "data", "INPUT=FILE[:COLUMNS]",
                   "rows for an input; columns of CSV are chosen by number or name: x.csv:0-3,5", a.data);
   a.scaling.add_options(line);
+  line.text("save-scaling", "FILE.csv",
+            "where factors and shifts of --scale and --standardize go, for eval and predict", a.save_scaling);
   line.flag("in-order", "do not shuffle", a.in_order);
   line.group("Training");
   line.count("epochs", "N", "how often to go over the data (default: 10)", a.epochs);
@@ -202,7 +204,10 @@ class Trainer {
       other_.emplace(library_, entry_, a_.held_out_data, scaling_of_held_out());
       split_.held_out = all_rows(other_->rows());
     }
-    data_.apply_scaling(library_, a_.scaling, split_.training, other_ ? &*other_ : nullptr);
+    const ScalingFigures figures = data_.figures(library_, a_.scaling, split_.training);
+    data_.apply(figures);
+    if (other_) other_->apply(figures);
+    if (!a_.save_scaling.empty()) write_figures(a_.save_scaling, figures);
     return data_;
   }
   Scaling scaling_of_held_out() const {
