@@ -51,9 +51,9 @@ std::array<double, 2> fastest(const std::array<std::function<void()>, 2>& functi
     functions[i]();
     const double start = seconds();
     functions[i]();
-    calls[i] = std::max(1, static_cast<int>(0.01 / (seconds() - start)));
+    calls[i] = std::max(1, static_cast<int>(0.005 / (seconds() - start)));
   }
-  for (int round = 0; round < 15; ++round) {
+  for (int round = 0; round < 41; ++round) {
     for (size_t i = 0; i < 2; ++i) {
       const double start = seconds();
       for (int c = 0; c < calls[i]; ++c) functions[i]();

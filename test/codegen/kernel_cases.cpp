@@ -5,6 +5,7 @@
 #include <cmath>
 #include <limits>
 
+#include "codegen/kernel.h"
 #include "ir/print.h"
 #include "llvm/Support/raw_ostream.h"
 
@@ -80,7 +81,6 @@ void KernelCases::add(
 }
 
 void KernelCases::run() {
-  options_.target = &host_target();
   const KernelLibrary library(functions_, options_);
   for (const std::string& symbol : library.undefined_symbols())
     EXPECT_TRUE(symbol.find("halide") == std::string::npos || symbol == "halide_do_par_for")
@@ -101,6 +101,12 @@ void KernelCases::run() {
       return;
     }
   }
+}
+
+std::vector<std::byte> KernelCases::compile() const {
+  std::vector<KernelSource> sources;
+  for (const Function& f : functions_) sources.push_back({&f, "nn_kernel_" + std::to_string(sources.size())});
+  return compile_kernels_to_object(sources, options_);
 }
 
 Literal random_literal(TensorType type, std::mt19937_64& random, double low, double high) {

@@ -21,7 +21,10 @@ struct Tolerance {
 
 class KernelCases {
  public:
-  explicit KernelCases(int threads = 1) { options_.threads = threads; }
+  explicit KernelCases(int threads = 1, const TargetInfo& target = host_target()) {
+    options_.threads = threads;
+    options_.target = &target;
+  }
 
   // A kernel whose body `build` makes from its arguments.
   void add(std::string name, std::vector<Literal> arguments, Tolerance tolerance,
@@ -32,6 +35,8 @@ class KernelCases {
   }
   // Compiles all, calls each and compares. EXPECTs.
   void run();
+  // The object alone.
+  std::vector<std::byte> compile() const;
 
  private:
   struct Case {

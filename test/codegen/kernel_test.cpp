@@ -593,5 +593,63 @@ TEST(MatMul, Epilogues) {
   cases.run();
 }
 
+// What the processor at hand can run of the targets below its own; the others are compiled.
+TEST(Targets, SmallerVectors) {
+  std::mt19937_64 random(13);
+  for (const char* name : {"x86-64-v2", "x86-64-v3", "aarch64"}) {
+    Diagnostics diags;
+    const auto target = find_target(name, diags);
+    ASSERT_NE(target, nullptr);
+    KernelCases cases(2, *target);
+    const auto lit = [&](Shape shape) { return random_literal({DType::F32, std::move(shape)}, random); };
+    cases.add("elementwise", {lit({131}), lit({131})}, {9, 1e-6}, [](GraphBuilder& b, const Values& x) {
+      return Values{b.add(Op::Exp, {x[0]}), b.add(Op::Tanh, {x[1]}), b.add(Op::Max, x),
+                    b.cast(x[0], DType::I32), b.add(Op::Floor, {x[1]})};
+    });
+    cases.add("softmax", {lit({33, 45})}, {20, 1e-6}, [](GraphBuilder& b, const Values& x) {
+      const Value m = b.reduce(Op::ReduceMax, x[0], {1}),
+                  e = b.add(Op::Exp, {b.sub(x[0], b.broadcast(m, {33, 45}, {0}))});
+      return Values{b.div(e, b.broadcast(b.reduce(Op::ReduceSum, e, {1}), {33, 45}, {0}))};
+    });
+    cases.add("sums", {lit({133, 45})}, {20, 1e-3},
+              [](GraphBuilder& b, const Values& x) { return Values{b.reduce(Op::ReduceSum, x[0], {0})}; });
+    for (int form = 0; form < 4; ++form) {
+      const bool ta = form & 1, tb = form & 2;
+      for (const auto& [m, k, n] : std::vector<std::array<int64_t, 3>>{
+               {37, 20, 48}, {33, 16, 21}, {64, 32, 3}, {4, 64, 32}, {100, 120, 110}}) {
+        cases.add("matmul", {lit(ta ? Shape{k, m} : Shape{m, k}), lit(tb ? Shape{n, k} : Shape{k, n})},
+                  {20, 1e-4}, [&](GraphBuilder& g, const Values& x) {
+                    return Values{g.add(Op::MatMul, x, {{Attr::TransposeA, ta}, {Attr::TransposeB, tb}})};
+                  });
+      }
+    }
+    if (target->is_host_architecture && target->vector_lanes <= host_target().vector_lanes)
+      cases.run();
+    else
+      EXPECT_GT(cases.compile().size(), 1000u) << name;
+  }
+}
+
+TEST(Targets, EqualBodiesGiveEqualObjects) {
+  const auto compile = [] {
+    std::mt19937_64 random(14);
+    KernelCases cases(2);
+    cases.add(
+        "product",
+        {random_literal({DType::F32, {300, 200}}, random), random_literal({DType::F32, {200, 300}}, random)},
+        {}, [](GraphBuilder& g, const Values& x) {
+          return Values{g.add(
+              Op::Tanh, {g.add(Op::MatMul, x, {{Attr::TransposeA, false}, {Attr::TransposeB, false}})})};
+        });
+    cases.add("softmax", {random_literal({DType::F32, {3000, 100}}, random)}, {},
+              [](GraphBuilder& b, const Values& x) {
+                const Value e = b.add(Op::Exp, x), s = b.reduce(Op::ReduceSum, e, {1});
+                return Values{b.div(e, b.broadcast(s, {3000, 100}, {0})), b.add(Op::Log, {s})};
+              });
+    return cases.compile();
+  };
+  EXPECT_EQ(compile(), compile());
+}
+
 }  // namespace
 }  // namespace nncc::testing
