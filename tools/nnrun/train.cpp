@@ -39,7 +39,7 @@ bool parse(TrainArguments& a, int argc, const char* const* argv, int& status) {
                     "counts the rows; an entry takes as many at a\n"
                     "time as its inputs say, and rows that do not fill a last batch wait for another epoch, "
                     "in which the order is another.\n"
-                    "Ctrl-C ends after the step, with everything saved.");
+                    "Ctrl-C ends after the step; --checkpoint then has the last weights.");
   a.session.add_options(line);
   line.group("Data");
   add_assignments(line, "data", "INPUT=FILE[:COLUMNS]",
