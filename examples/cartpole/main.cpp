@@ -64,7 +64,7 @@ int run(const char* model, int64_t seed) {
 
   // As many worlds as the model's batch run side by side; every `kRollout` steps the agent learns from what
   // they saw.
-  constexpr int kRollout = 32, kUpdates = 400;
+  constexpr int kRollout = 32, kBatches = 4, kUpdates = 1000;
   constexpr float kDiscount = 0.98f;
   constexpr float kScale = 0.02f;  // returns of about 1 suit the value network
   const auto worlds = static_cast<size_t>(policy.info().inputs[0].shape[0]);
@@ -75,7 +75,8 @@ int run(const char* model, int64_t seed) {
   std::vector<std::vector<float>> seen(kRollout, std::vector<float>(worlds * kObservation)),
       reward(kRollout, std::vector<float>(worlds)), alive = reward;
   std::vector<std::vector<int32_t>> action(kRollout, std::vector<int32_t>(worlds));
-  std::vector<float> now(worlds * kObservation), future(worlds);
+  std::vector<float> now(worlds * kObservation), future(worlds), drawn_return(worlds);
+  std::vector<int32_t> drawn_action(worlds);
   std::deque<int> lengths;
   auto observe = [&](std::vector<float>& to) {
     for (size_t i = 0; i < worlds; ++i)
@@ -109,10 +110,19 @@ int run(const char* model, int64_t seed) {
       for (size_t i = 0; i < worlds; ++i) future[i] = reward[t][i] + kDiscount * alive[t][i] * future[i];
       reward[t] = future;
     }
-    for (int t = 0; t < kRollout; ++t) {
-      auto [p, v] = learn(seen[t], action[t], reward[t]);
-      policy_loss += static_cast<float>(p) / kRollout;
-      value_loss += static_cast<float>(v) / kRollout;
+    // A few batches drawn from everything that was seen: with more, the policy would leave the one that
+    // played.
+    for (int batch = 0; batch < kBatches; ++batch) {
+      for (size_t i = 0; i < worlds; ++i) {
+        const size_t t = random() % kRollout, w = random() % worlds;
+        std::copy_n(seen[t].begin() + static_cast<ptrdiff_t>(w) * kObservation, kObservation,
+                    now.begin() + static_cast<ptrdiff_t>(i) * kObservation);
+        drawn_action[i] = action[t][w];
+        drawn_return[i] = reward[t][w];
+      }
+      auto [p, v] = learn(now, drawn_action, drawn_return);
+      policy_loss += static_cast<float>(p) / kBatches;
+      value_loss += static_cast<float>(v) / kBatches;
     }
     const double mean = lengths.empty() ? 0
                                         : std::accumulate(lengths.begin(), lengths.end(), 0.0) /
