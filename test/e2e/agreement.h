@@ -17,6 +17,7 @@ struct Agreement {
   std::map<std::string, std::string> constants = {};  // --set
   DType float_type = DType::F32;
   int opt_level = 2;
+  std::string target = "host";
   int threads = 2;          // of one session; another has one thread, and gives the same bits
   int steps = 3;            // of every entry but `init`, in turn
   int64_t largest_int = 2;  // integers of the inputs lie in [0, this]
@@ -57,14 +58,15 @@ inline double difference(const Literal& a, const Literal& b) {
 // The program as traced on the evaluator, and as optimized, compiled, linked and loaded: the same results and
 // the same variables after each step.
 inline void expect_agreement(const Agreement& a) {
-  SCOPED_TRACE(a.program + " " + std::string(dtype_name(a.float_type)) + " -O" + std::to_string(a.opt_level) +
-               " threads " + std::to_string(a.threads));
+  SCOPED_TRACE(a.program + " " + std::string(dtype_name(a.float_type)) + " " + a.target + " -O" +
+               std::to_string(a.opt_level) + " threads " + std::to_string(a.threads));
   Diagnostics diags;
   DriverOptions options;
   options.input = a.program;
   options.constants = a.constants;
   options.float_type = a.float_type;
   options.opt_level = a.opt_level;
+  options.target = a.target;
   options.threads = a.threads;
   options.pipeline.verify_each = true;
   DriverOptions traced_options = options;

@@ -49,6 +49,19 @@ TEST_P(SinglePrecision, Zoo) {
                     .tolerance = c.tolerance});
 }
 
+// Older processors' code, which this one runs, too.
+class Targets : public ::testing::TestWithParam<const char*> {};
+INSTANTIATE_TEST_SUITE_P(Compile, Targets, ::testing::Values("v2", "v3"),
+                         [](const auto& info) { return std::string(info.param); });
+
+TEST_P(Targets, Zoo) {
+  Diagnostics diags;
+  std::string target = std::string("x86-64-") + GetParam();
+  if (find_target("host", diags)->name < target) GTEST_SKIP() << "this processor does not run " << target;
+  for (const char* program : {"backprop", "svm", "reinforce"})
+    expect_agreement({.program = zoo(program), .target = target, .largest_int = 1, .tolerance = 2e-4});
+}
+
 // Small ones alone: they have every kind of statement, and a kernel for each node.
 class Unoptimized : public ::testing::TestWithParam<const char*> {};
 INSTANTIATE_TEST_SUITE_P(Compile, Unoptimized,
