@@ -50,18 +50,21 @@ int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 Recipe choose(const Product& p, const ScheduleOptions& options) {
   Recipe r;
   const int V = r.lanes = options.lanes(p.type);
+  // One row or column lies in memory the same way whichever it is called.
+  const bool ta = p.transpose_a && p.m > 1, tb = p.transpose_b || p.n == 1;
   const bool few_registers = options.vector_registers < 32;
   const int64_t b_bytes = p.n * p.k * p.type.bytes();
   if (p.packed) r.lanes = p.panel_lanes;
-  if (!p.packed && p.transpose_b && !p.transpose_a && p.m <= 16 && p.k % V == 0 && p.type.is_float()) {
+  if (!p.packed && tb && !ta && (p.m <= 16 || p.n == 1) && p.k % V == 0 && p.type.is_float()) {
     r.form = ProductForm::Dot;
     r.rows = p.m % 4 == 0 ? 4 : 1;
     r.vectors = r.rows == 1 ? 8 : 4;
+    if (p.n == 1) r.rows = static_cast<int>(std::min<int64_t>(p.m, 8));
     r.unroll = p.k % (2 * V) == 0 ? 2 : 1;
     while (p.n % r.vectors) r.vectors /= 2;
     return r;
   }
-  if (!p.packed && p.transpose_a && !p.transpose_b && p.n < V && p.m % (2 * V) == 0 && p.k > 4) {
+  if (!p.packed && ta && !p.transpose_b && p.n < V && p.m % (2 * V) == 0 && p.k > 4) {
     r.form = ProductForm::Swap;
     r.vectors = 2;
     return r;
@@ -109,14 +112,14 @@ Recipe choose(const Product& p, const ScheduleOptions& options) {
     r.rows = static_cast<int>(p.m % 8 == 0 ? 8 : std::min<int64_t>(p.m, few_registers ? 6 : 8));
     return r;
   } else {
-    r.pack = p.m >= 256 && p.k >= 256 && p.n >= 512 && !(p.transpose_a && p.m < 512);
+    r.pack = p.m >= 256 && p.k >= 256 && p.n >= 512 && !(ta && p.m < 512);
   }
-  if (p.transpose_a && p.n >= 1024 && p.k <= 64) {  // long rows are written
+  if (ta && p.n >= 1024 && p.k <= 64) {  // long rows are written
     r.columns_outermost = false;
     r.vectors = 2;
     r.rows = static_cast<int>(std::min<int64_t>(few_registers ? 6 : 8, p.m));
     r.pack = r.pack || (p.n % V != 0);
-  } else if (p.transpose_a && p.m >= 512 && p.k >= 512 && p.n >= 512 && !few_registers) {
+  } else if (ta && p.m >= 512 && p.k >= 512 && p.n >= 512 && !few_registers) {
     r.vectors = 3, r.rows = 8;
   }
   if (p.n % V && !r.pack)

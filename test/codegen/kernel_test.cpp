@@ -517,7 +517,7 @@ TEST(MatMul, AllTransposesOverOddSizes) {
   const std::vector<std::array<int64_t, 3>> sizes = {{1, 1, 1},    {2, 3, 4},    {5, 1, 7},     {1, 40, 33},
                                                      {17, 9, 3},   {8, 32, 10},  {16, 64, 32},  {33, 20, 16},
                                                      {40, 16, 65}, {64, 48, 48}, {70, 33, 129}, {9, 128, 100},
-                                                     {4, 3, 8},    {32, 7, 6},   {3, 80, 1}};
+                                                     {40, 64, 1},  {4, 3, 8},    {32, 7, 6},    {3, 80, 1}};
   for (DType dtype : {DType::F32, DType::F64, DType::I32}) {
     for (const auto& [m, k, n] : sizes) {
       for (int form = 0; form < 4; ++form) {
