@@ -56,8 +56,9 @@ Pipeline schedule_generic(Lowering&, const ScheduleOptions&);
 
 // Internal Funcs live on the stack: so much at most for all of a kernel.
 inline constexpr int64_t kStackBytes = 256 << 10;
-// Below this many nanoseconds of one thread a kernel is not cut: waking another costs as much.
-inline constexpr double kParallelNanoseconds = 40e3;
+// Below this many nanoseconds of one thread a kernel is not cut: handing a part to a thread that is awake costs
+// a quarter of a microsecond. Whether a sleeping one is worth waking is for the runtime's pool to say.
+inline constexpr double kParallelNanoseconds = 4e3;
 // Into so many pieces at least, whatever the number of threads, so that results do not depend on it.
 inline constexpr int kParallelPieces = 16;
 
