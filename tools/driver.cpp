@@ -7,9 +7,11 @@
 #include <iterator>
 #include <thread>
 
+#include "codegen/check_plan.h"
 #include "codegen/output_file.h"
 #include "frontend/ast.h"
 #include "ir/print.h"
+#include "ir/verify.h"
 #include "llvm/Support/Format.h"
 #include "llvm/Support/MemoryBuffer.h"
 #include "llvm/Support/Path.h"
@@ -41,23 +43,6 @@ std::string model_name(const std::string& input) {
     if (!std::isalnum(static_cast<unsigned char>(c))) c = '_';
   if (name.empty() || std::isdigit(static_cast<unsigned char>(name[0]))) name.insert(0, "_");
   return name;
-}
-
-// Why the module cannot be compiled to code yet, or empty.
-std::string why_not_planned(const Module& module) {
-  for (const Variable& v : module.variables)
-    if (!v.offset) return "variable `" + v.name + "` has no place in memory";
-  for (const Entry& entry : module.entries)
-    for (const Graph* graph : {&entry.graph, &entry.prepare})
-      for (NodeId id : graph->nodes()) {
-        const Node& node = (*graph)[id];
-        const OpInfo& info = op_info(node.op);
-        if (node.op != Op::Kernel && !info.has(Leaf) && !info.has(Movement))
-          return "entry `" + entry.name + "` has `" + std::string(info.name) + "` outside of kernels";
-        if (node.op == Op::Kernel && node.places.size() != node.types.size())
-          return "a kernel of entry `" + entry.name + "` has no places in memory";
-      }
-  return {};
 }
 
 }  // namespace
@@ -116,6 +101,8 @@ std::unique_ptr<Module> Driver::read_module() {
     }
     const SourceFile& file = sources_.add(options_.input, (*buffer)->getBuffer().str());
     module = timed("parse", [&] { return parse_nnir(file, diags_); });
+    if (module)
+      for (const std::string& violation : verify(*module)) diags_.error(violation);
   } else {
     program_ = parse();
     if (!program_ || diags_.has_errors()) return nullptr;

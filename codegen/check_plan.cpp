@@ -1,0 +1,83 @@
+#include "codegen/check_plan.h"
+
+#include <cstdint>
+
+namespace nncc {
+namespace {
+
+class Checker {
+ public:
+  Checker(const Module& module, const Entry& entry, const Graph& graph)
+      : module_(module), entry_(entry), graph_(graph) {}
+
+  std::string check() const {
+    for (NodeId id : graph_.topological_order()) {
+      std::string problem = check_node(id);
+      if (!problem.empty()) return "entry `" + entry_.name + "`: " + problem;
+    }
+    return {};
+  }
+
+ private:
+  std::string check_node(NodeId id) const {
+    const Node& node = graph_[id];
+    const OpInfo& info = op_info(node.op);
+    if (node.op != Op::Kernel && !info.has(Leaf) && !info.has(Movement))
+      return "`" + std::string(info.name) + "` stands outside of kernels";
+    if (node.op == Op::Kernel) {
+      if (node.places.size() != node.types.size()) return "a kernel's result has no place in memory";
+      for (Value v : node.operands)
+        if (graph_[v.node].places.empty()) return "a kernel's operand has no place in memory";
+    }
+    for (size_t i = 0; i < node.places.size(); ++i) {
+      const Place& place = node.places[i];
+      // Subtracted, so that no offset overflows.
+      if (place.offset < 0 || place.offset > size_of(place) - node.types[i].byte_size())
+        return "a result of `" + std::string(info.name) + "` lies outside of its space";
+    }
+    return {};
+  }
+
+  // Of the space, or of the input or output.
+  int64_t size_of(const Place& place) const {
+    auto bytes = [&](const auto& list) {
+      bool exists = place.index >= 0 && static_cast<size_t>(place.index) < list.size();
+      return exists ? graph_.type(list[static_cast<size_t>(place.index)].value).byte_size() : 0;
+    };
+    switch (place.space) {
+      case Space::Arena:
+        return entry_.arena_bytes;
+      case Space::Variables:
+        return module_.variable_bytes;
+      case Space::Constants:
+        return INT64_MAX;  // they make their space
+      case Space::Input:
+        return bytes(graph_.arguments);
+      case Space::Output:
+        return bytes(graph_.results);
+    }
+    return 0;
+  }
+
+  const Module& module_;
+  const Entry& entry_;
+  const Graph& graph_;
+};
+
+}  // namespace
+
+std::string why_not_planned(const Module& module) {
+  for (const Variable& v : module.variables) {
+    if (!v.offset) return "variable `" + v.name + "` has no place in memory";
+    if (*v.offset < 0 || *v.offset > module.variable_bytes - v.type.byte_size())
+      return "variable `" + v.name + "` lies outside of the module's variables";
+  }
+  for (const Entry& entry : module.entries)
+    for (const Graph* graph : {&entry.graph, &entry.prepare}) {
+      std::string problem = Checker(module, entry, *graph).check();
+      if (!problem.empty()) return problem;
+    }
+  return {};
+}
+
+}  // namespace nncc
