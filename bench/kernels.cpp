@@ -2,14 +2,17 @@
 // FILE.nnir…
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
 #include <iterator>
 #include <random>
+#include <span>
 
 #include "codegen/kernel.h"
 #include "codegen/schedule.h"
+#include "ir/evaluate.h"
 #include "ir/print.h"
 #include "llvm/Support/raw_ostream.h"
 #include "test/codegen/kernel_library.h"
@@ -21,7 +24,7 @@ double seconds() {
 }
 
 // Small positive numbers; integers count up from 0 modulo 8.
-void fill(const nncc::TensorType& type, std::byte* memory) {
+nncc::Literal fill(const nncc::TensorType& type, std::byte* memory) {
   static std::mt19937 random(1);
   nncc::Literal literal(type);
   for (int64_t i = 0; i < type.num_elements(); ++i) {
@@ -32,6 +35,28 @@ void fill(const nncc::TensorType& type, std::byte* memory) {
   }
   const auto bytes = literal.to_bytes();
   std::memcpy(memory, bytes.data(), bytes.size());
+  return nncc::Literal::from_bytes(type, bytes);
+}
+
+// The largest error of the results in memory, relative to the largest magnitude of each exact result.
+double error_of(const nncc::Function& kernel, const std::vector<nncc::Literal>& arguments,
+                std::span<void* const> results) {
+  const nncc::Module module;
+  const std::vector<nncc::Literal> exact = nncc::Evaluator(module).call(kernel, arguments);
+  double worst = 0;
+  for (size_t r = 0; r < exact.size(); ++r) {
+    const nncc::TensorType& type = exact[r].type();
+    const nncc::Literal got = nncc::Literal::from_bytes(
+        type, {static_cast<const std::byte*>(results[r]), static_cast<size_t>(type.byte_size())});
+    double largest = 1e-30, difference = 0;
+    for (int64_t i = 0; i < type.num_elements(); ++i) {
+      if (std::isnan(exact[r].real(i)) && std::isnan(got.real(i))) continue;
+      largest = std::max(largest, std::abs(exact[r].real(i)));
+      difference = std::max(difference, std::abs(exact[r].real(i) - got.real(i)));
+    }
+    worst = std::max(worst, difference / largest);
+  }
+  return worst;
 }
 
 void bench(const nncc::testing::KernelLibrary& library, size_t i, const nncc::Function& kernel) {
@@ -42,8 +67,9 @@ void bench(const nncc::testing::KernelLibrary& library, size_t i, const nncc::Fu
     hosts.push_back(memory);
     return memory;
   };
+  std::vector<nncc::Literal> arguments;
   for (const auto& a : kernel.body.arguments)
-    fill(kernel.body.type(a.value), allocate(kernel.body.type(a.value)));
+    arguments.push_back(fill(kernel.body.type(a.value), allocate(kernel.body.type(a.value))));
   for (const auto& r : kernel.body.results) allocate(kernel.body.type(r.value));
   const auto run = [&](int n) {
     const double start = seconds();
@@ -51,13 +77,16 @@ void bench(const nncc::testing::KernelLibrary& library, size_t i, const nncc::Fu
     return (seconds() - start) / n;
   };
   run(1);
+  // The evaluator is slow: only small kernels are checked.
+  const nncc::KernelInfo info = nncc::describe_kernel(kernel);
+  double error = -1;
+  if (info.flops < 30000000) error = error_of(kernel, arguments, std::span(hosts).subspan(arguments.size()));
   const int calls = std::max(1, static_cast<int>(0.005 / std::max(run(1), 1e-8)));
   std::vector<double> times;
   for (int r = 0; r < 21; ++r) times.push_back(run(calls));
   const double t = *std::min_element(times.begin(), times.end());
-  const nncc::KernelInfo info = nncc::describe_kernel(kernel);
-  std::printf("%-16s %10.3f us %8.2f GF/s %7.2f GB/s  %-16s %s\n", kernel.name.c_str(), t * 1e6,
-              static_cast<double>(info.flops) / t * 1e-9, static_cast<double>(info.bytes) / t * 1e-9,
+  std::printf("%-16s %10.3f us %8.2f GF/s %7.2f GB/s  error %8.1e  %-16s %s\n", kernel.name.c_str(), t * 1e6,
+              static_cast<double>(info.flops) / t * 1e-9, static_cast<double>(info.bytes) / t * 1e-9, error,
               std::string(nncc::schedule_form_name(nncc::schedule_form(kernel.body))).c_str(),
               info.description.c_str());
   std::fflush(stdout);
