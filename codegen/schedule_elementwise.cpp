@@ -208,10 +208,51 @@ void schedule_loops(Func out, const Loops& loops, int lanes, bool parallel, std:
   }
 }
 
+// Nothing but a concatenation: a loop for each piece, so that no element chooses between them.
+Pipeline schedule_concat(Lowering& lowering, const ScheduleOptions& options, const Node& concat) {
+  const Graph& body = lowering.body();
+  const auto axis = static_cast<std::ptrdiff_t>(concat.attributes.integer(Attr::Axis));
+  const Shape& shape = concat.types[0].shape;
+  const Shape outer(shape.begin(), shape.begin() + axis);
+  const int64_t rows = num_elements(outer);
+  const Var o("o"), i("i");
+  Func out("out");
+  out(i, o) = Halide::undef(storage_type(concat.types[0].dtype));
+  const bool parallel =
+      options.parallel && rows >= kParallelPieces && estimate_nanoseconds(body) > kParallelNanoseconds;
+  const int lanes = options.lanes(body);
+  int start = 0;
+  for (size_t piece = 0; piece < concat.operands.size(); ++piece) {
+    const Value v = concat.operands[piece];
+    const Shape& from = body.type(v).shape;
+    const Shape inner(from.begin() + axis, from.end());
+    const int extent = static_cast<int>(num_elements(inner));
+    const Halide::RDom r(0, extent, "r" + std::to_string(piece));
+    Index index = lowering.unflatten(outer, o);
+    const Index rest = lowering.unflatten(inner, r);
+    index.insert(index.end(), rest.begin(), rest.end());
+    out(start + r, o) = lowering.stored_at(v, index);
+    start += extent;
+    Halide::Stage update = out.update(static_cast<int>(piece));
+    Halide::RVar ro("ro"), ri("ri");
+    if (lanes > 1 && extent >= lanes)
+      update.split(r.x, ro, ri, lanes, TailStrategy::GuardWithIf).vectorize(ri);
+    else if (lanes > 1 && extent > 1)
+      update.vectorize(r.x);
+    if (parallel) update.parallel(o);
+  }
+  fix_output(out, {rows, start});
+  return {{out}, {0}};
+}
+
 }  // namespace
 
 Pipeline schedule_elementwise(Lowering& lowering, const ScheduleOptions& options) {
   const Graph& body = lowering.body();
+  if (body.results.size() == 1) {
+    const Node& root = body[body.results[0].value.node];
+    if (root.op == Op::Concat) return schedule_concat(lowering, options, root);
+  }
   Pipeline pipeline;
   pipeline.order.resize(body.results.size());
   const bool parallel = options.parallel && estimate_nanoseconds(body) > kParallelNanoseconds;

@@ -71,12 +71,18 @@ class Generic {
     return access_reduction(body, v, f);
   }
 
-  // An index along short rows: one row in each lane.
+  // Several results in the lanes, where that needs no gathering: along an axis that stays, or one short row
+  // in each lane.
   void vectorize_rows(Func f, Value v) {
     const Node& node = lowering_.body()[v.node];
     const int lanes = options_.lanes(lowering_.body());
-    if ((node.op != Op::ArgMax && node.op != Op::ArgMin) || node.types[0].shape.empty() || lanes == 1) return;
-    if (node.types[0].shape.back() < lanes) return;
+    if (node.types[0].shape.empty() || node.types[0].shape.back() < lanes || lanes == 1) return;
+    const bool indices = node.op == Op::ArgMax || node.op == Op::ArgMin;
+    if (!indices) {
+      if (op_info(node.op).has(Contraction) || node.types[0].dtype == DType::Bool) return;
+      const auto& axes = node.attributes.integers(Attr::Axes);
+      if (axes.empty() || axes.back() == lowering_.body().type(node.operands[0]).rank() - 1) return;
+    }
     const Var inner = f.args()[0];
     f.vectorize(inner, lanes, Halide::TailStrategy::GuardWithIf);
     f.update().vectorize(inner, lanes, Halide::TailStrategy::GuardWithIf);
