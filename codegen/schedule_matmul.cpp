@@ -83,7 +83,8 @@ Recipe choose(const Product& p, const ScheduleOptions& options) {
     if (v == 1 && p.n > r.lanes) ++padded;  // a broadcast for each vector: only where it saves something
     if (padded < best) best = padded, r.vectors = v;
   }
-  if (p.m == 1 && p.n % (16 * r.lanes) == 0 && !few_registers) r.vectors = 16;
+  // One row only reads b. Panels are read as fast four at a time, which leaves pieces for several threads.
+  if (p.m == 1 && p.n % (16 * r.lanes) == 0 && !few_registers) r.vectors = p.packed ? 4 : 16;
   const auto rows_range = [&](int v) -> std::pair<int, int> {
     if (few_registers) return v == 3 ? std::pair(3, 4) : v == 2 ? std::pair(4, 6) : std::pair(6, 12);
     return v == 4 ? std::pair(4, 5) : v == 3 ? std::pair(5, 8) : v == 2 ? std::pair(6, 8) : std::pair(8, 16);
