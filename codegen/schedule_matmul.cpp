@@ -21,7 +21,7 @@ namespace {
 // How a product is computed.
 enum class ProductForm {
   Tiles,   // lanes along n
-  Dot,     // both operands contiguous along k, few rows: lanes along k, summed at the end
+  Dot,     // both operands contiguous along k, few rows or columns: lanes along k, summed at the end
   Swap,    // few columns, a contiguous along m: lanes along m
   Blocks,  // few rows, large b: blocks of k, sums kept in cache
 };
@@ -55,12 +55,13 @@ Recipe choose(const Product& p, const ScheduleOptions& options) {
   const bool few_registers = options.vector_registers < 32;
   const int64_t b_bytes = p.n * p.k * p.type.bytes();
   if (p.packed) r.lanes = p.panel_lanes;
-  if (!p.packed && tb && !ta && (p.m <= 16 || p.n == 1) && p.k % V == 0 && p.type.is_float()) {
+  if (!p.packed && tb && !ta && (p.m <= 16 || p.n <= 16) && p.k % V == 0 && p.type.is_float()) {
     r.form = ProductForm::Dot;
     r.rows = p.m % 4 == 0 ? 4 : 1;
     r.vectors = r.rows == 1 ? 8 : 4;
     if (p.n == 1) r.rows = static_cast<int>(std::min<int64_t>(p.m, 8));
     r.unroll = p.k % (2 * V) == 0 ? 2 : 1;
+    if (p.n % 5 == 0 && r.rows == 4 && !few_registers) r.vectors = 5;
     while (p.n % r.vectors) r.vectors /= 2;
     return r;
   }
