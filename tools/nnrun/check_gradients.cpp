@@ -71,7 +71,7 @@ class TemporaryLibrary {
 
 struct Difference {
   double derivative = 0, step = 0;
-  // What the derivative may be off by, seen from the losses alone; relative, as the error that is reported.
+  // What the derivative may be off by, seen from the losses alone; relative, as the error that is judged.
   double doubt = std::numeric_limits<double>::infinity();
 };
 
@@ -109,17 +109,17 @@ class Probe {
       // Agreement is not enough: next to a kink all steps see the mean of the slopes on both sides. Bending
       // shrinks with the step, the break at a kink does not.
       const double kink = std::abs(4 * quarter.bend(loss_) - whole.bend(loss_)) / 3;
-      const double doubt =
-          std::max(std::abs(first - second), kink / 2) / scale({std::abs(second), least}, step);
+      const double doubt = std::max(std::abs(first - second), kink / 2) /
+                           judged_scale(std::max(std::abs(second), least), step);
       if (doubt < best.doubt) best = {second, step, doubt};
       if (best.doubt < 1e-3 * options_.tolerance) break;
     }
     return best;
   }
-  // What errors are relative to. A difference that rounding of the loss alone may make counts as the
-  // tolerance at most.
-  double scale(std::initializer_list<double> sizes, double step) const {
-    return std::max({std::max(sizes), noise(step) / options_.tolerance, std::numeric_limits<double>::min()});
+  // What an error is relative to when it is judged, for a derivative of that size: a difference that rounding
+  // of the loss alone may make counts as the tolerance at most.
+  double judged_scale(double size, double step) const {
+    return std::max({size, noise(step) / options_.tolerance, std::numeric_limits<double>::min()});
   }
 
  private:
@@ -191,15 +191,34 @@ std::vector<std::vector<double>> directions_for(const std::vector<double>& gradi
   return all;
 }
 
+// The largest relative errors over some directions.
+struct Errors {
+  double raw = 0;     // as it is shown
+  double judged = 0;  // less where rounding of the loss may be what differs
+
+  // NaN is the largest.
+  void add(double difference, double raw_scale, double judged_scale) {
+    raw = larger(raw, difference / raw_scale);
+    judged = larger(judged, difference / judged_scale);
+  }
+  static double larger(double a, double b) { return std::isnan(a) || a > b ? a : b; }
+};
+
 struct Result {
-  double error = 0, kink_error = 0;
+  Errors smooth_error, kink_error;
   int smooth = 0, kinks = 0;
   double gradient_norm = 0;
 
+  const Errors& error() const {
+    return smooth > 0 || std::isnan(smooth_error.judged) ? smooth_error : kink_error;
+  }
   // Near kinks alone there is nothing sharper to say.
   bool good(const Options& options) const {
-    if (!std::isfinite(error) || !std::isfinite(gradient_norm)) return false;
-    return smooth > 0 ? error <= options.tolerance : kink_error <= options.kink_tolerance;
+    if (!std::isfinite(smooth_error.judged) || !std::isfinite(gradient_norm)) return false;
+    return error().judged <= limit(options);
+  }
+  double limit(const Options& options) const {
+    return smooth > 0 ? options.tolerance : options.kink_tolerance;
   }
 };
 
@@ -208,20 +227,19 @@ Result check(Probe& probe, const Options& options, std::mt19937_64& random) {
   const std::vector<double>& gradient = probe.gradient();
   result.gradient_norm = norm(gradient);
   if (!std::isfinite(result.gradient_norm) || !std::isfinite(probe.loss())) {
-    result.error = std::numeric_limits<double>::quiet_NaN();
+    result.smooth_error.raw = result.smooth_error.judged = std::numeric_limits<double>::quiet_NaN();
     return result;
   }
   const double typical = result.gradient_norm / std::sqrt(static_cast<double>(gradient.size()));
   for (const std::vector<double>& direction : directions_for(gradient, options, random)) {
     const Difference difference = probe.derivative_along(direction, 1e-2 * typical);
     const double expected = std::inner_product(gradient.begin(), gradient.end(), direction.begin(), 0.0);
-    const double scale =
-        probe.scale({std::abs(expected), std::abs(difference.derivative), 1e-2 * typical}, difference.step);
-    const double error = std::abs(expected - difference.derivative) / scale;
+    const double size = std::max({std::abs(expected), std::abs(difference.derivative), 1e-2 * typical,
+                                  std::numeric_limits<double>::min()});
     const bool smooth = difference.doubt < options.tolerance / 4;
     ++(smooth ? result.smooth : result.kinks);
-    double& worst = smooth ? result.error : result.kink_error;
-    worst = std::isnan(error) ? error : std::max(worst, error);
+    Errors& errors = smooth ? result.smooth_error : result.kink_error;
+    errors.add(std::abs(expected - difference.derivative), size, probe.judged_scale(size, difference.step));
   }
   return result;
 }
@@ -241,8 +259,8 @@ bool check_entry(nn::Session& session, const nn_entry_info& info, const std::vec
     all_good = all_good && good;
     const std::string name = checked.parameter + ": " + nn::type_name(info.outputs[checked.gradient]);
     out << llvm::format("  %-4s %-48s |gradient| %8.2e  error %8.2e", good ? "ok" : "FAIL", name.c_str(),
-                        result.gradient_norm,
-                        result.smooth > 0 || std::isnan(result.error) ? result.error : result.kink_error);
+                        result.gradient_norm, result.error().raw);
+    if (good && result.error().raw > result.limit(options)) out << "  (no more than rounding of the loss)";
     if (checked.loss > 0) out << "  (of " << info.outputs[checked.loss].name << ")";
     if (result.kinks > 0)
       out << "  (" << result.kinks << " of " << result.smooth + result.kinks << " directions cross a kink)";
