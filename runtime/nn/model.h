@@ -10,15 +10,15 @@
 //   session.save("mlp.safetensors");
 //
 // Memory: a session takes all it needs when it is made: variables, workspace, outputs. Calling an entry
-// allocates nothing and copies
-//   nothing.
+// allocates nothing and copies nothing.
+//
 // Threads: a Library is immutable and may be used by any number of threads. A Session, with its entries and
-// outputs, belongs to one
-//   thread at a time; different sessions, also of one library, run at the same time.
+// outputs, belongs to one thread at a time; different sessions, also of one library, run at the same time.
+//
 // Lifetimes: a Session keeps its Library loaded. Entries, outputs and tensors of variables must not be used
-// after their Session has gone (moving
-//   it is fine). An entry's outputs hold until that entry is called again; a variable's tensor always shows
-//   the present values.
+// after their Session has gone (moving it is fine). An entry's outputs hold until that entry is called again;
+// a variable's tensor always shows the present values.
+//
 // Errors are thrown as nn::Error. A call that throws because of its arguments has changed nothing.
 #pragma once
 #include <nn/abi.h>

@@ -21,9 +21,8 @@ struct Figures {
 // What decides how rows are measured:
 //  - a train entry: its own metrics, averaged over the batches, from calls whose changes are undone;
 //  - a model entry: its output against the data that isn't its input: the share of rows whose largest output
-//  is at the label, for integer
-//    labels; else the mean squared difference from the data with as many numbers a row, which may be the
-//    input itself.
+//    is at the label, for integer labels; else the mean squared difference from the data with as many numbers
+//    a row, which may be the input itself.
 class Evaluator {
  public:
   Evaluator(nn::Session& session, const Dataset& dataset, const nn_entry_info& entry);
