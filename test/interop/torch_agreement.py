@@ -4,7 +4,7 @@ What counts as agreement: compared with PyTorch in double precision, nncc is off
 
   test/interop/torch_agreement.py --bin build/release/bin [--only norms] [--steps 5]
 
-Skipped, saying so, where torch, NumPy or safetensors is missing. Exit status 1 if anything disagrees.
+Skipped, saying so (status 77), where torch, NumPy or safetensors is missing. Exit status 1 if anything disagrees.
 """
 import argparse
 import json
@@ -19,8 +19,8 @@ try:
     import torch.nn.functional as F
     from safetensors.numpy import load_file
 except ImportError as error:
-    print(f"skipped: {error.name} is not installed")
-    sys.exit(0)
+    print(f"skipped: Python's {error.name} is not installed")
+    sys.exit(77)
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
