@@ -7,8 +7,10 @@
 #include "codegen/schedule.h"
 #include "ir/print.h"
 #include "llvm/ADT/SmallVector.h"
+#include "llvm/Analysis/ValueTracking.h"
 #include "llvm/IR/IRBuilder.h"
 #include "llvm/IR/Instructions.h"
+#include "llvm/IR/IntrinsicInst.h"
 #include "llvm/IR/LLVMContext.h"
 #include "llvm/IR/Module.h"
 #include "llvm/Support/raw_ostream.h"
@@ -110,6 +112,35 @@ void put_buffers_on_stack(llvm::Module& module) {
     if (llvm::Function* function = module.getFunction(name)) function->eraseFromParent();
 }
 
+bool is_output_store(const llvm::Instruction& instruction) {
+  const llvm::Value* address = nullptr;
+  if (const auto* store = llvm::dyn_cast<llvm::StoreInst>(&instruction))
+    address = store->getPointerOperand();
+  else if (const auto* call = llvm::dyn_cast<llvm::IntrinsicInst>(&instruction);
+           call && call->getIntrinsicID() == llvm::Intrinsic::masked_store)
+    address = call->getArgOperand(1);
+  return address && !llvm::isa<llvm::AllocaInst>(llvm::getUnderlyingObject(address));
+}
+
+// Several results of an elementwise kernel may each lie on an argument. Halide stores one before it loads
+// what the next needs, as it takes buffers of different names for different memory. So all of an element's
+// results are stored after everything was loaded, and nothing is left that lets LLVM's scheduler think the
+// same.
+void store_after_loads(llvm::Function& function) {
+  for (llvm::BasicBlock& block : function) {
+    std::vector<llvm::Instruction*> stores;
+    for (llvm::Instruction& instruction : block) {
+      instruction.setMetadata(llvm::LLVMContext::MD_tbaa, nullptr);
+      if (is_output_store(instruction)) stores.push_back(&instruction);
+    }
+    for (llvm::Instruction* store : stores) store->moveBefore(block.getTerminator());
+  }
+}
+
+bool has_several_results_in_one_loop(const Graph& body) {
+  return body.results.size() > 1 && schedule_form(body) == ScheduleForm::Elementwise;
+}
+
 }  // namespace
 
 std::unique_ptr<llvm::Module> compile_kernels(std::span<const KernelSource> sources,
@@ -139,6 +170,11 @@ std::unique_ptr<llvm::Module> compile_kernels(std::span<const KernelSource> sour
     }
   }
   put_buffers_on_stack(*module);
+  // Bodies of parallel loops have the kernel's symbol in their names.
+  for (const KernelSource& source : sources)
+    if (has_several_results_in_one_loop(source.function->body))
+      for (llvm::Function& function : *module)
+        if (function.getName().contains(source.symbol)) store_after_loads(function);
   // The bodies of parallel loops: Halide's names count what the process has compiled before.
   int tasks = 0;
   for (llvm::Function& function : *module)

@@ -69,6 +69,7 @@ FusionGroups::FusionGroups(const Graph& graph) : graph_(graph) {
         if (readers_[source.node].empty() || readers_[source.node].back() != id)
           readers_[source.node].push_back(id);
   }
+  waiting_for_.resize(groups_.size());
   for (int group = 0; group < static_cast<int>(groups_.size()); ++group) {
     find_dependences(group);
     const auto form = kernel_form(graph_, groups_[group].nodes, [](NodeId) { return true; });
@@ -133,6 +134,19 @@ void FusionGroups::find_dependences(int index) {
   for (NodeId id : group.nodes) visit(id);
   for (NodeId id : group.copies) visit(id);
   group.before.insert(group.barriers.begin(), group.barriers.end());
+  for (int before : group.before) waiting_for_[merged(before)].push_back(index);
+}
+
+// A group, and what waits for it, now waits for something at `position`.
+void FusionGroups::raise_last(int group, int position) {
+  std::vector<int> stack = {group};
+  while (!stack.empty()) {
+    const int raised = merged(stack.back());
+    stack.pop_back();
+    if (last_[raised] >= position) continue;
+    last_[raised] = position;
+    stack.insert(stack.end(), waiting_for_[raised].begin(), waiting_for_[raised].end());
+  }
 }
 
 int FusionGroups::merged(int group) const {
@@ -152,7 +166,8 @@ void FusionGroups::settle() {
   }
 }
 
-// A way from one group to the other by way of a third. What ends before `from` begins cannot lie on it.
+// A way from one group to the other by way of a third. What waits for nothing as late as the beginning of
+// `from` cannot lie on it.
 bool FusionGroups::reaches_around(int from, int to) const {
   std::unordered_set<int> seen;
   std::vector<int> stack;
@@ -230,7 +245,11 @@ bool FusionGroups::merge(int into, int from) {
   groups_[from] = {};
   merged_into_[from] = into;
   first_[into] = std::min(first_[into], first_[from]);
-  last_[into] = std::max(last_[into], last_[from]);
+  waiting_for_[into].insert(waiting_for_[into].end(), waiting_for_[from].begin(), waiting_for_[from].end());
+  const int last = std::max(last_[into], last_[from]);
+  last_[into] =
+      std::min(last_[into], last_[from]);  // below `last` unless equal, so that all who wait are raised
+  raise_last(into, last);
   find_dependences(into);
   return true;
 }

@@ -66,6 +66,7 @@ class FusionGroups {
   bool needs_memory(NodeId user) const;
   void pin(Value v);
   void find_dependences(int group);
+  void raise_last(int group, int position);
   bool reaches_around(int from, int to) const;
   bool spoils_update(KernelForm form, const std::vector<NodeId>& nodes) const;
   bool reads_variable(Value v, const std::set<std::string>& names) const;
@@ -80,7 +81,9 @@ class FusionGroups {
   std::set<NodeId> pinned_;
   std::map<NodeId, std::set<int>> copied_in_;     // groups that compute a node again
   std::vector<int> merged_into_;                  // itself, or the group that took it
-  std::vector<int> first_, last_;                 // positions of a group's nodes
+  std::vector<int> first_;                        // position of a group's first node
+  std::vector<int> last_;                         // of the last node that a group has or waits for
+  std::vector<std::vector<int>> waiting_for_;     // groups that have this one before them; with repetitions
   std::map<std::pair<int, int>, size_t> failed_;  // merges that were refused, with the number of nodes then
   std::map<NodeId, std::set<std::string>> updated_;  // variables that the value replaces
 };

@@ -185,7 +185,19 @@ TEST(Elementwise, SeveralResultsAndInPlace) {
     cases.add("adam", make(), {4, 1e-6}, adam);
     cases.add("adam in place", make(), {4, 1e-6}, adam);
     cases.in_place({0, 1, 2});
+    // The first result lies on what the second still reads.
+    cases.add("crossed", {random_literal(t, random), random_literal(t, random)}, {2, 1e-6},
+              [](GraphBuilder& b, const Values& x) {
+                return Values{b.mul(x[0], 2), b.add(x[1], b.mul(x[0], x[0]))};
+              });
+    cases.in_place({1, 0});
   }
+  cases.add("crossed scalars",
+            {random_literal({DType::F64, {}}, random), random_literal({DType::F64, {}}, random)}, {2, 1e-6},
+            [](GraphBuilder& b, const Values& x) {
+              return Values{b.mul(x[0], 2), b.add(x[1], b.mul(x[0], x[0]))};
+            });
+  cases.in_place({1, 0});
   const TensorType u{DType::F32, {6, 35}};
   cases.add("of two shapes", {random_literal(u, random), random_literal({DType::F32, {6, 5, 7}}, random)},
             {2, 0}, [](GraphBuilder& b, const Values& x) {
