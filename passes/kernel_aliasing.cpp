@@ -18,7 +18,12 @@ bool may_overwrite(const Function& kernel, int argument, int result) {
     const FusionRole role = fusion_role(body[id].op);
     if (role == FusionRole::Reduce || role == FusionRole::Contract || role == FusionRole::Alone) return false;
   }
-  for (NodeId id : body.descendants(std::array{source.node})) {
+  // The loop stores one result after the other, so one that has nothing to do with the argument may be stored
+  // before another result has read it.
+  const auto readers = body.descendants(std::array{source.node});
+  if (std::find(readers.begin(), readers.end(), body.results[result].value.node) == readers.end())
+    return false;
+  for (NodeId id : readers) {
     if (id == source.node) continue;
     const FusionRole role = fusion_role(body[id].op);
     if (role != FusionRole::Pointwise && role != FusionRole::View) return false;
