@@ -36,8 +36,15 @@ class Hoister {
         for (Value operand : graph[id].operands) want(operand);
     for (const Graph::Result& result : graph.results) want(result.value);
     for (const Graph::Update& update : graph.updates) want(update.value);
+    // All of them first: one may be computed from another, which the entry will read from a variable.
     std::map<NodeId, NodeId> moved;  // to the prepare graph
-    for (Value v : wanted) hoist(entry, v, moved);
+    std::vector<std::string> names;
+    for (Value v : wanted) {
+      names.push_back(variable_for(entry, v));
+      entry.prepare.updates.push_back({names.back(), copy(graph, v, entry.prepare, moved)});
+    }
+    auto name = names.begin();
+    for (Value v : wanted) read_variable(graph, v, *name++);
     if (!wanted.empty()) graph.erase_dead();
     return static_cast<int>(wanted.size());
   }
@@ -94,14 +101,12 @@ class Hoister {
     return {copied[v.node], v.result};
   }
 
-  void hoist(Entry& entry, Value v, std::map<NodeId, NodeId>& moved) {
-    const std::string& name = variable_for(entry, v);
-    entry.prepare.updates.push_back({name, copy(entry.graph, v, entry.prepare, moved)});
-    GraphBuilder builder(entry.graph);
-    builder.location = entry.graph[v.node].location;
-    const Value variable = builder.variable(name, entry.graph.type(v));
-    entry.graph.set_name(variable.node, entry.graph[v.node].name);
-    entry.graph.replace_all_uses(v, variable);
+  static void read_variable(Graph& graph, Value v, const std::string& name) {
+    GraphBuilder builder(graph);
+    builder.location = graph[v.node].location;
+    const Value variable = builder.variable(name, graph.type(v));
+    graph.set_name(variable.node, graph[v.node].name);
+    graph.replace_all_uses(v, variable);
   }
 
   Module& module_;
