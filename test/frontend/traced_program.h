@@ -5,6 +5,7 @@
 
 #include <cmath>
 #include <cstdio>
+#include <filesystem>
 #include <fstream>
 #include <memory>
 #include <stdexcept>
@@ -22,13 +23,13 @@ class TracedProgram {
  public:
   // Throws with the printed diagnostics where the program has errors.
   explicit TracedProgram(const std::string& text) {
-    char path[] = "/tmp/nncc-test-XXXXXX.nn";
-    const int file = mkstemps(path, 3);
+    std::string path = (std::filesystem::temp_directory_path() / "nncc-test-XXXXXX.nn").string();
+    const int file = mkstemps(path.data(), 3);
     if (file < 0) throw std::runtime_error("no temporary file");
     close(file);
     std::ofstream(path) << text;
     const auto program = parse_program(path, sources_, diags_);
-    std::remove(path);
+    std::filesystem::remove(path);
     TraceOptions options;
     options.float_type = DType::F64;
     if (program) module_ = trace_program(*program, options, diags_);
