@@ -18,8 +18,8 @@ bool may_overwrite(const Function& kernel, int argument, int result) {
     const FusionRole role = fusion_role(body[id].op);
     if (role == FusionRole::Reduce || role == FusionRole::Contract || role == FusionRole::Alone) return false;
   }
-  // The loop stores one result after the other, so one that has nothing to do with the argument may be stored
-  // before another result has read it.
+  // Between results that read the argument at one index, codegen/ stores after it has loaded; more is not
+  // asked of it.
   const auto readers = body.descendants(std::array{source.node});
   if (std::find(readers.begin(), readers.end(), body.results[result].value.node) == readers.end())
     return false;
