@@ -25,7 +25,8 @@ class Rows {
     rows_ = shape.rows;
     cols_ = shape.cols;
     rows_in_lanes_ = cols_ <= lanes_ && rows_ > 1;
-    if (rows_in_lanes_) lanes_ = static_cast<int>(std::min<int64_t>(lanes_, rows_));
+    // A power of two: Halide 14 gets comparisons of indices wrong in vectors of 12.
+    while (rows_in_lanes_ && lanes_ > rows_) lanes_ /= 2;
   }
 
   Pipeline build();

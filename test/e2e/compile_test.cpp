@@ -77,5 +77,9 @@ TEST_P(Unoptimized, Zoo) {
                     .tolerance = 1e-9});
 }
 
+TEST(Compile, CausalAttentionOverFewRows) {
+  expect_agreement({.program = input("causal.nn"), .threads = 1, .steps = 2});
+}
+
 }  // namespace
 }  // namespace nncc::test
