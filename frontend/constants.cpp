@@ -15,64 +15,59 @@ using ast::BinaryOp;
   throw OpError("the result of `" + std::string(op) + "` does not fit 64 bits");
 }
 
-int64_t power(int64_t base, int64_t exponent) {
-  int64_t result = 1;
-  if (base == 0 || base == 1) return exponent == 0 ? 1 : base;
-  if (base == -1) return exponent % 2 ? -1 : 1;
-  for (int64_t i = 0; i < exponent; ++i)
-    if (__builtin_mul_overflow(result, base, &result)) overflow("**");
-  return result;
+// The arithmetic of both kinds of number: integers of 64 bits, checked, and floats.
+int64_t add(int64_t a, int64_t b) {
+  int64_t r;
+  if (__builtin_add_overflow(a, b, &r)) overflow("+");
+  return r;
 }
-
-int64_t floor_divide(int64_t a, int64_t b) {
+int64_t subtract(int64_t a, int64_t b) {
+  int64_t r;
+  if (__builtin_sub_overflow(a, b, &r)) overflow("-");
+  return r;
+}
+int64_t multiply(int64_t a, int64_t b) {
+  int64_t r;
+  if (__builtin_mul_overflow(a, b, &r)) overflow("*");
+  return r;
+}
+// Rounds down.
+int64_t divide(int64_t a, int64_t b) {
   if (b == 0) throw OpError("division of " + std::to_string(a) + " by zero");
   if (a == std::numeric_limits<int64_t>::min() && b == -1) overflow("/");
   const int64_t q = a / b;
   return (a % b != 0 && (a < 0) != (b < 0)) ? q - 1 : q;
 }
-
-AbstractValue fold_integers(BinaryOp op, int64_t a, int64_t b) {
-  int64_t r = 0;
-  switch (op) {
-    case BinaryOp::Add:
-      if (__builtin_add_overflow(a, b, &r)) overflow("+");
-      return r;
-    case BinaryOp::Sub:
-      if (__builtin_sub_overflow(a, b, &r)) overflow("-");
-      return r;
-    case BinaryOp::Mul:
-      if (__builtin_mul_overflow(a, b, &r)) overflow("*");
-      return r;
-    case BinaryOp::Div:
-      return floor_divide(a, b);
-    case BinaryOp::Pow:
-      if (b < 0) return std::pow(static_cast<double>(a), static_cast<double>(b));
-      return power(a, b);
-    case BinaryOp::Lt:
-      return a < b;
-    case BinaryOp::Le:
-      return a <= b;
-    case BinaryOp::Gt:
-      return a > b;
-    case BinaryOp::Ge:
-      return a >= b;
-    default:
-      NNCC_UNREACHABLE("not arithmetic");
-  }
+// A float if the exponent is negative.
+AbstractValue power(int64_t base, int64_t exponent) {
+  if (exponent < 0) return std::pow(static_cast<double>(base), static_cast<double>(exponent));
+  if (base == 0 || base == 1) return exponent == 0 ? int64_t{1} : base;
+  if (base == -1) return int64_t{exponent % 2 ? -1 : 1};
+  int64_t result = 1;
+  for (int64_t i = 0; i < exponent; ++i)
+    if (__builtin_mul_overflow(result, base, &result)) overflow("**");
+  return result;
 }
 
-AbstractValue fold_floats(BinaryOp op, double a, double b) {
+double add(double a, double b) { return a + b; }
+double subtract(double a, double b) { return a - b; }
+double multiply(double a, double b) { return a * b; }
+double divide(double a, double b) { return a / b; }
+double power(double base, double exponent) { return std::pow(base, exponent); }
+
+template <class Number>
+AbstractValue fold_numbers(BinaryOp op, Number a, Number b) {
   switch (op) {
     case BinaryOp::Add:
-      return a + b;
+      return add(a, b);
     case BinaryOp::Sub:
-      return a - b;
+      return subtract(a, b);
     case BinaryOp::Mul:
-      return a * b;
+      return multiply(a, b);
     case BinaryOp::Div:
-      return a / b;
+      return divide(a, b);
     case BinaryOp::Pow:
-      return std::pow(a, b);
+      return power(a, b);
     case BinaryOp::Lt:
       return a < b;
     case BinaryOp::Le:
@@ -102,8 +97,8 @@ int sign_of(double v) { return v > 0 ? 1 : v < 0 ? -1 : 0; }
 AbstractValue fold_binary(BinaryOp op, const AbstractValue& a, const AbstractValue& b) {
   if (op == BinaryOp::Eq) return a == b;
   if (op == BinaryOp::Ne) return !(a == b);
-  if (a.is_int() && b.is_int() && op != BinaryOp::MatMul) return fold_integers(op, a.integer(), b.integer());
-  if (a.is_number() && b.is_number() && op != BinaryOp::MatMul) return fold_floats(op, a.real(), b.real());
+  if (a.is_int() && b.is_int() && op != BinaryOp::MatMul) return fold_numbers(op, a.integer(), b.integer());
+  if (a.is_number() && b.is_number() && op != BinaryOp::MatMul) return fold_numbers(op, a.real(), b.real());
   if (op == BinaryOp::Add && a.is_list() && b.is_list()) {
     auto out = a.elements();
     out.insert(out.end(), b.elements().begin(), b.elements().end());
@@ -195,7 +190,7 @@ AbstractValue fold_extremum(Op op, const AbstractValue& a, const AbstractValue& 
 
 bool is_lossy_division(const AbstractValue& a, const AbstractValue& b) {
   return a.is_int() && b.is_int() && a.integer() != 0 && b.integer() != 0 &&
-         floor_divide(a.integer(), b.integer()) == 0;
+         divide(a.integer(), b.integer()) == 0;
 }
 
 }  // namespace nncc
