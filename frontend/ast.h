@@ -42,6 +42,14 @@
 
 namespace nncc::ast {
 
+// One function for each kind of node, for std::visit.
+template <typename... Functions>
+struct Overloaded : Functions... {
+  using Functions::operator()...;
+};
+template <typename... Functions>
+Overloaded(Functions...) -> Overloaded<Functions...>;
+
 struct Expr;
 using ExprPtr = std::unique_ptr<Expr>;
 

@@ -20,13 +20,6 @@ constexpr int kContinuation = 4;
 constexpr char kSoftBreak = '\x01';  // behind a comma or an operator
 constexpr char kPipeBreak = '\x02';  // before a |> outside brackets
 
-template <typename... Fs>
-struct Overloaded : Fs... {
-  using Fs::operator()...;
-};
-template <typename... Fs>
-Overloaded(Fs...) -> Overloaded<Fs...>;
-
 std::string flat(std::string text) {
   std::replace(text.begin(), text.end(), kSoftBreak, ' ');
   std::replace(text.begin(), text.end(), kPipeBreak, ' ');

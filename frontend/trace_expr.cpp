@@ -6,17 +6,6 @@
 
 namespace nncc {
 
-namespace {
-
-template <typename... F>
-struct Overloaded : F... {
-  using F::operator()...;
-};
-template <typename... F>
-Overloaded(F...) -> Overloaded<F...>;
-
-}  // namespace
-
 AbstractValue Tracer::eval_single(const ast::Expr& e) {
   AbstractValue v = eval(e);
   if (v.is_results())
@@ -26,7 +15,7 @@ AbstractValue Tracer::eval_single(const ast::Expr& e) {
 }
 
 AbstractValue Tracer::eval(const ast::Expr& e) {
-  return std::visit(Overloaded{
+  return std::visit(ast::Overloaded{
                         [](const ast::IntLiteral& n) -> AbstractValue { return n.value; },
                         [](const ast::FloatLiteral& n) -> AbstractValue { return n.value; },
                         [](const ast::BoolLiteral& n) -> AbstractValue { return n.value; },

@@ -7,13 +7,6 @@ namespace {
 
 constexpr int64_t kMostIterations = 1'000'000;
 
-template <typename... F>
-struct Overloaded : F... {
-  using F::operator()...;
-};
-template <typename... F>
-Overloaded(F...) -> Overloaded<F...>;
-
 VariableKind variable_kind(ast::DeclKind kind) {
   switch (kind) {
     case ast::DeclKind::Param:
@@ -49,7 +42,7 @@ void Tracer::exec(const ast::Block& block) {
 
 void Tracer::exec(const ast::Statement& s) {
   try {
-    std::visit(Overloaded{
+    std::visit(ast::Overloaded{
                    [&](const ast::Assign& n) { exec_assign(n, s.range); },
                    [&](const ast::Declaration& n) { exec_declaration(n, s.range); },
                    [&](const ast::If& n) { exec_if(n); },
@@ -77,7 +70,7 @@ void Tracer::poison_targets(const ast::Statement& s) {
     Binding& b = frame_->names[name.text];
     if (b.variable.empty()) b = {AbstractValue::poison(), name.range, {}};
   };
-  std::visit(Overloaded{
+  std::visit(ast::Overloaded{
                  [&](const ast::Assign& n) {
                    for (const ast::Name& name : n.targets) poison(name);
                    if (const auto* scan = std::get_if<ast::ScanExpr>(&n.value->node))

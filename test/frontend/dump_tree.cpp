@@ -4,13 +4,6 @@ namespace nncc::ast {
 
 namespace {
 
-template <typename... Fs>
-struct Overloaded : Fs... {
-  using Fs::operator()...;
-};
-template <typename... Fs>
-Overloaded(Fs...) -> Overloaded<Fs...>;
-
 std::string dump(const Block&);
 std::string dump(const TypeExpr&);
 
