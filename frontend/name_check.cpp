@@ -1,5 +1,6 @@
 #include "frontend/name_check.h"
 
+#include "frontend/ast_visitor.h"
 #include "frontend/builtins.h"
 
 namespace nncc {
@@ -7,7 +8,7 @@ namespace nncc {
 namespace {
 
 // Goes over a body twice: first to collect what it binds, wherever that is, then to look every name up.
-class NameChecker {
+class NameChecker : public AstVisitor {
  public:
   NameChecker(const Symbol& function, const SymbolTable& symbols, Diagnostics& diags)
       : function_(function), symbols_(symbols), diags_(diags) {}
@@ -19,21 +20,21 @@ class NameChecker {
     for (collecting_ = true;; collecting_ = false) {
       for (const ast::Parameter& p : f.parameters) {
         bind(p.name);
-        if (p.type) visit_type(*p.type, true);
+        if (p.type) visit_signature_type(*p.type);
         visit(p.default_value);
       }
-      for (const ast::ReturnType& r : f.returns) visit_type(r.type, true);
+      for (const ast::ReturnType& r : f.returns) visit_signature_type(r.type);
       visit(f.body);
       if (!collecting_) return;
     }
   }
 
  private:
-  void bind(const ast::Name& name) {
+  void bind(const ast::Name& name) override {
     if (collecting_) bound_.insert(name.text);
   }
 
-  void use(const std::string& name, SourceRange range, std::string_view kind) {
+  void use(const std::string& name, SourceRange range, std::string_view kind) override {
     if (collecting_ || bound_.count(name) || symbols_.find(*function_.file, name) || find_builtin(name))
       return;
     if (!reported_.insert(name).second) return;
@@ -45,96 +46,19 @@ class NameChecker {
                             (near.empty() ? "" : "; did you mean `" + near + "`?"));
   }
 
-  void visit(const ast::Block& block) {
-    for (const auto& s : block.statements)
-      std::visit([this](const auto& node) { visit_node(node); }, s->node);
-  }
-
-  void visit(const ast::ExprPtr& e) {
-    if (!e) return;
-    if (const auto* name = std::get_if<ast::NameRef>(&e->node)) {
-      use(name->name, e->range, "name");
-    } else {
-      std::visit([this](const auto& node) { visit_node(node); }, e->node);
-    }
-  }
-
-  void visit_type(const ast::TypeExpr& type, bool binds) {
+  // In a signature a plain name as an extent is bound there, if nothing else binds it.
+  void visit_signature_type(const ast::TypeExpr& type) {
     for (const ast::Dim& dim : type.dims) {
-      if (dim.name && binds) bind(*dim.name);
-      const auto* name = dim.extent ? std::get_if<ast::NameRef>(&dim.extent->node) : nullptr;
-      if (name && binds) {
+      if (dim.name) bind(*dim.name);
+      if (const auto* name = dim.extent ? std::get_if<ast::NameRef>(&dim.extent->node) : nullptr) {
         bind({name->name, dim.range});
       } else {
         visit(dim.extent);
       }
     }
     visit(type.like);
-    if (type.element) visit_type(*type.element, binds);
+    if (type.element) visit_signature_type(*type.element);
   }
-
-  void visit_node(const ast::IntLiteral&) {}
-  void visit_node(const ast::FloatLiteral&) {}
-  void visit_node(const ast::BoolLiteral&) {}
-  void visit_node(const ast::StringLiteral&) {}
-  void visit_node(const ast::NameRef&) {}
-  void visit_node(const ast::PathRef&) {}
-  void visit_node(const ast::ListExpr& l) {
-    for (const auto& e : l.elements) visit(e);
-  }
-  void visit_node(const ast::Unary& u) { visit(u.operand); }
-  void visit_node(const ast::Binary& b) {
-    visit(b.left);
-    visit(b.right);
-  }
-  void visit_node(const ast::Call& c) {
-    use(c.callee.text, c.callee.range, "function");
-    for (const auto& a : c.arguments) visit(a.value);
-  }
-  void visit_node(const ast::Index& i) {
-    visit(i.base);
-    for (const auto& s : i.subscripts)
-      for (const ast::ExprPtr* e : {&s.index, &s.start, &s.stop, &s.step}) visit(*e);
-  }
-  void visit_node(const ast::ScanExpr& s) {
-    for (const auto& e : s.sequences) visit(e);
-    visit(s.axis);
-    for (const auto& [name, first] : s.carry) {
-      bind(name);
-      visit(first);
-    }
-    for (const ast::Name& n : s.names) bind(n);
-    if (s.body) visit(*s.body);
-  }
-  void visit_node(const ast::TypeLiteral& t) { visit_type(*t.type, false); }
-  void visit_node(const ast::Assign& a) {
-    visit(a.value);
-    for (const ast::Name& n : a.targets) bind(n);
-  }
-  void visit_node(const ast::Declaration& d) {
-    bind(d.name);
-    visit_type(d.type, false);
-    visit(d.initializer);
-  }
-  void visit_node(const ast::If& i) {
-    visit(i.condition);
-    visit(i.then_block);
-    if (i.else_block) visit(*i.else_block);
-  }
-  void visit_node(const ast::For& f) {
-    bind(f.name);
-    visit(f.first);
-    visit(f.limit);
-    visit(f.body);
-  }
-  void visit_node(const ast::Return& r) {
-    for (const auto& e : r.values) visit(e);
-  }
-  void visit_node(const ast::Yield& y) {
-    for (const auto& e : y.values) visit(e);
-  }
-  void visit_node(const ast::Minimize& m) { visit(m.loss); }
-  void visit_node(const ast::ExprStatement& e) { visit(e.value); }
 
   const Symbol& function_;
   const SymbolTable& symbols_;
