@@ -49,6 +49,28 @@ Pipeline schedule(Lowering& lowering, const ScheduleOptions& options) {
   return schedule_generic(lowering, options);
 }
 
+// What Halide 14 says to LLVM about the memory behind a constant index is wrong where the index runs
+// backwards, and a failed assertion where masked lanes lie in front of the buffer. It says nothing if the
+// constant has a name.
+class NameConstantBases final : public Halide::Internal::IRMutator {
+  using IRMutator::visit;
+  Halide::Expr visit(const Halide::Internal::Load* op) override {
+    using namespace Halide::Internal;
+    const Halide::Expr load = IRMutator::visit(op);
+    op = load.as<Load>();
+    const auto* ramp = op->index.as<Ramp>();
+    const int64_t* base = ramp ? as_const_int(ramp->base) : nullptr;
+    const int64_t* stride = ramp ? as_const_int(ramp->stride) : nullptr;
+    if (!base || !stride || (*base >= 0 && *stride >= 0)) return load;
+    const std::string name = "constant_base";
+    const Halide::Expr index =
+        Ramp::make(Halide::Internal::Variable::make(ramp->base.type(), name), ramp->stride, ramp->lanes);
+    return Let::make(
+        name, ramp->base,
+        Load::make(op->type, op->name, index, op->image, op->param, op->predicate, op->alignment));
+  }
+};
+
 // The native function and the bodies of its parallel loops.
 void append_kernel(Halide::Module& all, const KernelSource& source, const CodegenOptions& options) {
   const Graph& body = source.function->body;
@@ -72,6 +94,7 @@ void append_kernel(Halide::Module& all, const KernelSource& source, const Codege
           args.begin() + static_cast<std::ptrdiff_t>(first), args.end());
       for (size_t i = 0; i < outputs.size(); ++i) args[first + i] = outputs[pipeline.order[i]];
     }
+    function.body = NameConstantBases().mutate(function.body);
     all.append(function);
   }
   for (const auto& buffer : module.buffers()) all.append(buffer);

@@ -77,6 +77,16 @@ TEST_P(Unoptimized, Zoo) {
                     .tolerance = 1e-9});
 }
 
+// Vectors that are read backwards, with a tail whose masked lanes lie in front of the argument.
+TEST_P(Levels, Reversed) {
+  for (DType float_type : {DType::F32, DType::F64})
+    expect_agreement({.program = input("reversed.nn"),
+                      .float_type = float_type,
+                      .opt_level = GetParam(),
+                      .steps = 1,
+                      .tolerance = 0});
+}
+
 TEST(Compile, CausalAttentionOverFewRows) {
   expect_agreement({.program = input("causal.nn"), .threads = 1, .steps = 2});
 }
