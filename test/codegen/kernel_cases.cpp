@@ -109,6 +109,11 @@ std::vector<std::byte> KernelCases::compile() const {
   return compile_kernels_to_object(sources, options_);
 }
 
+bool is_well_typed(Op op, const std::vector<TensorType>& operands, const Attributes& attributes) {
+  std::string error;
+  return !infer_types(op, operands, attributes, {}, error).empty();
+}
+
 Literal random_literal(TensorType type, std::mt19937_64& random, double low, double high) {
   Literal literal(type);
   for (int64_t i = 0; i < type.num_elements(); ++i) {

@@ -19,6 +19,8 @@ struct Tolerance {
   double absolute = 0;
 };
 
+using Values = std::vector<Value>;
+
 class KernelCases {
  public:
   explicit KernelCases(int threads = 1, const TargetInfo& target = host_target()) {
@@ -28,7 +30,7 @@ class KernelCases {
 
   // A kernel whose body `build` makes from its arguments.
   void add(std::string name, std::vector<Literal> arguments, Tolerance tolerance,
-           const std::function<std::vector<Value>(GraphBuilder&, const std::vector<Value>&)>& build);
+           const std::function<Values(GraphBuilder&, const Values&)>& build);
   // Result r of the case added last lies on an argument.
   void in_place(std::vector<int> argument_of_result) {
     cases_.back().in_place = std::move(argument_of_result);
@@ -48,6 +50,12 @@ class KernelCases {
   std::vector<Function> functions_;
   std::vector<Case> cases_;
 };
+
+inline const std::vector<DType> kAllTypes = {DType::F32, DType::F64, DType::F16, DType::BF16, DType::I8,
+                                             DType::U8,  DType::I32, DType::I64, DType::Bool};
+
+// Whether the op takes such operands.
+bool is_well_typed(Op op, const std::vector<TensorType>& operands, const Attributes& attributes = {});
 
 // Random elements of a type: floats in [low, high), integers over a few dozen values or, for i8 and u8, all.
 Literal random_literal(TensorType type, std::mt19937_64& random, double low = -2, double high = 2);

@@ -1,0 +1,94 @@
+// Kernels of products against the reference evaluator.
+#include <gtest/gtest.h>
+
+#include <array>
+
+#include "test/codegen/kernel_cases.h"
+
+namespace nncc::testing {
+namespace {
+
+TEST(MatMul, AllTransposesOverOddSizes) {
+  std::mt19937_64 random(7);
+  KernelCases cases;
+  const std::vector<std::array<int64_t, 3>> sizes = {{1, 1, 1},    {2, 3, 4},    {5, 1, 7},     {1, 40, 33},
+                                                     {17, 9, 3},   {8, 32, 10},  {16, 64, 32},  {33, 20, 16},
+                                                     {40, 16, 65}, {64, 48, 48}, {70, 33, 129}, {9, 128, 100},
+                                                     {40, 64, 1},  {4, 3, 8},    {32, 7, 6},    {3, 80, 1}};
+  for (DType dtype : {DType::F32, DType::F64, DType::I32}) {
+    for (const auto& [m, k, n] : sizes) {
+      for (int form = 0; form < 4; ++form) {
+        if (dtype != DType::F32 && random() % 2) continue;
+        const bool ta = form & 1, tb = form & 2;
+        for (int64_t batch : {0, 3}) {
+          if (batch > 0 && random() % 3) continue;
+          Shape a = ta ? Shape{k, m} : Shape{m, k}, b = tb ? Shape{n, k} : Shape{k, n};
+          if (batch > 0) a.insert(a.begin(), batch), b.insert(b.begin(), batch);
+          cases.add("matmul " + std::to_string(m) + "x" + std::to_string(n) + "x" + std::to_string(k) +
+                        (ta ? " T" : " N") + (tb ? "T" : "N"),
+                    {random_literal({dtype, a}, random), random_literal({dtype, b}, random)},
+                    {8, dtype == DType::F64 ? 1e-13 : 1e-4}, [&](GraphBuilder& g, const Values& x) {
+                      return Values{g.add(Op::MatMul, x, {{Attr::TransposeA, ta}, {Attr::TransposeB, tb}})};
+                    });
+        }
+      }
+    }
+  }
+  cases.run();
+}
+
+TEST(MatMul, Packed) {
+  std::mt19937_64 random(8);
+  KernelCases cases;
+  for (int64_t lanes : {16, 8}) {
+    for (const auto& [m, k, n] :
+         std::vector<std::array<int64_t, 3>>{{7, 20, 64}, {33, 9, 80}, {12, 16, 21}, {1, 30, 40}}) {
+      for (bool ta : {false, true}) {
+        const int64_t panels = (n + lanes - 1) / lanes;
+        cases.add(
+            "matmul_packed",
+            {random_literal({DType::F32, ta ? Shape{k, m} : Shape{m, k}}, random),
+             random_literal({DType::F32, {panels, k, lanes}}, random)},
+            {8, 1e-4}, [&, m = m, n = n](GraphBuilder& g, const Values& x) {
+              return Values{g.add_typed(Op::MatMulPacked, x, {DType::F32, {m, n}}, {{Attr::TransposeA, ta}})};
+            });
+      }
+    }
+  }
+  cases.run();
+}
+
+TEST(MatMul, Epilogues) {
+  std::mt19937_64 random(9);
+  KernelCases cases;
+  for (const auto& [m, k, n] :
+       std::vector<std::array<int64_t, 3>>{{12, 20, 48}, {33, 9, 21}, {6, 4, 3}, {1, 64, 32}, {64, 32, 10}}) {
+    for (int form = 0; form < 4; ++form) {
+      const bool ta = form & 1, tb = form & 2;
+      cases.add(
+          "matmul with bias, activation and three results",
+          {random_literal({DType::F32, ta ? Shape{k, m} : Shape{m, k}}, random),
+           random_literal({DType::F32, tb ? Shape{n, k} : Shape{k, n}}, random),
+           random_literal({DType::F32, {n}}, random), random_literal({DType::F32, {m, n}}, random)},
+          {8, 1e-4}, [&, m = m, n = n](GraphBuilder& g, const Values& x) {
+            const Value p = g.add(Op::MatMul, {x[0], x[1]}, {{Attr::TransposeA, ta}, {Attr::TransposeB, tb}});
+            const Value z = g.add(g.mul(p, 0.1), g.broadcast(x[2], {m, n}, {1}));
+            const Value h = g.add(Op::Tanh, {z});
+            return Values{h, g.reshape(g.add(h, x[3]), {1, m * n}), g.add(Op::Gt, {z, g.splat_like(z, 0)})};
+          });
+    }
+  }
+  // [batch * time, k] x [k, n], seen as [batch, time, n] afterwards.
+  cases.add("matmul between reshapes",
+            {random_literal({DType::F32, {4, 6, 10}}, random), random_literal({DType::F32, {10, 20}}, random),
+             random_literal({DType::F32, {6, 20}}, random)},
+            {8, 1e-4}, [](GraphBuilder& g, const Values& x) {
+              const Value p = g.add(Op::MatMul, {g.reshape(x[0], {24, 10}), x[1]},
+                                    {{Attr::TransposeA, false}, {Attr::TransposeB, false}});
+              return Values{g.add(g.reshape(p, {4, 6, 20}), g.broadcast(x[2], {4, 6, 20}, {1, 2}))};
+            });
+  cases.run();
+}
+
+}  // namespace
+}  // namespace nncc::testing

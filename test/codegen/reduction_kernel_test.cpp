@@ -1,0 +1,162 @@
+// Kernels of reductions, and of what goes along with them, against the reference evaluator.
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "test/codegen/kernel_cases.h"
+
+namespace nncc::testing {
+namespace {
+
+TEST(Reductions, AllOpsAndAxes) {
+  std::mt19937_64 random(6);
+  KernelCases cases;
+  const std::vector<Op> ops = {Op::ReduceSum, Op::ReduceProd, Op::ReduceMax, Op::ReduceMin};
+  const std::vector<std::pair<Shape, std::vector<std::vector<int64_t>>>> shapes = {
+      {{37}, {{0}, {}}},       {{5, 70}, {{0}, {1}, {0, 1}}},
+      {{70, 5}, {{0}, {1}}},   {{3, 4, 33}, {{0}, {1}, {2}, {0, 2}, {1, 2}, {0, 1}}},
+      {{1, 6, 1}, {{1}, {0}}}, {{33, 16}, {{1}, {0}}}};
+  for (Op op : ops) {
+    for (DType dtype : kAllTypes) {
+      if (!is_well_typed(op, {{dtype, {2}}}, {{Attr::Axes, std::vector<int64_t>{0}}})) continue;
+      for (const auto& [shape, lists] : shapes) {
+        for (const auto& axes : lists) {
+          if (dtype != DType::F32 && random() % 3 != 0) continue;
+          Literal x = random_literal({dtype, shape}, random, 0.8, 1.2);
+          if (op == Op::ReduceProd && !is_float(dtype))
+            for (int64_t i = 0; i < x.num_elements(); ++i) x.set_int(i, i % 7 == 0 && i < 50 ? 2 : 1);
+          const double ulp = dtype == DType::F32 || dtype == DType::F64 ? 60 : 2;
+          cases.add(std::string(op_info(op).name) + " " + TensorType{dtype, shape}.str(), {x}, {ulp, 0},
+                    [&](GraphBuilder& b, const Values& v) { return Values{b.reduce(op, v[0], axes)}; });
+        }
+      }
+    }
+  }
+  for (Op op : {Op::ArgMax, Op::ArgMin}) {
+    for (DType dtype : {DType::F32, DType::F64, DType::I32, DType::U8}) {
+      for (int64_t axis : {0, 1, 2}) {
+        Literal x = random_literal({dtype, {5, 6, 19}}, random);
+        for (int64_t i = 0; i < x.num_elements(); i += 3) x.set_int(i, 1);  // ties
+        if (is_float(dtype))
+          x.set(40, std::nan("")), x.set(41, std::nan("")),
+              x.set(200, -std::numeric_limits<double>::infinity());
+        cases.add(std::string(op_info(op).name) + " " + x.type().str(), {x}, {},
+                  [&](GraphBuilder& b, const Values& v) {
+                    return Values{b.add(op, v, {{Attr::Axis, axis}})};
+                  });
+      }
+    }
+  }
+  cases.run();
+}
+
+TEST(Reductions, SpecialValues) {
+  KernelCases cases;
+  const double inf = std::numeric_limits<double>::infinity();
+  for (DType dtype : {DType::F32, DType::F64}) {
+    for (int64_t width : {3, 16, 50}) {
+      Literal x(TensorType{dtype, {8, width}});
+      for (int64_t i = 0; i < x.num_elements(); ++i) x.set(i, static_cast<double>(i % 5) - 2);
+      x.set(1, std::nan(""));
+      x.set(width + width - 1, std::nan(""));
+      x.set(2 * width, inf);
+      x.set(3 * width + 2, -inf);
+      for (int64_t i = 0; i < width; ++i)
+        x.set(4 * width + i, -inf), x.set(5 * width + i, inf), x.set(6 * width + i, std::nan(""));
+      for (Op op : {Op::ReduceSum, Op::ReduceMax, Op::ReduceMin}) {
+        for (const std::vector<int64_t>& axes : {std::vector<int64_t>{1}, {0}, {0, 1}}) {
+          cases.add(std::string(op_info(op).name) + " of special values", {x}, {8, 1e-5},
+                    [&](GraphBuilder& b, const Values& v) { return Values{b.reduce(op, v[0], axes)}; });
+        }
+      }
+    }
+  }
+  cases.run();
+}
+
+// Softmax, its loss and gradient, and norms, for rows shorter and longer than a vector.
+TEST(RowReductions, Chains) {
+  std::mt19937_64 random(10);
+  KernelCases cases;
+  for (DType dtype : {DType::F32, DType::F64}) {
+    for (const Shape& shape :
+         std::vector<Shape>{{64, 10}, {5, 3}, {33, 16}, {3, 17}, {20, 65}, {7, 300}, {2, 3, 40}, {4, 5, 6}}) {
+      const int64_t cols = shape.back();
+      const Shape outer(shape.begin(), shape.end() - 1);
+      const int64_t axis = static_cast<int64_t>(shape.size()) - 1;
+      std::vector<int64_t> dims;
+      for (int64_t i = 0; i < axis; ++i) dims.push_back(i);
+      const auto along = [=](GraphBuilder& b, Value v) { return b.broadcast(v, shape, dims); };
+      const Tolerance tolerance = dtype == DType::F64 ? Tolerance{50, 1e-13} : Tolerance{50, 2e-6};
+      const auto softmax = [=](GraphBuilder& b, Value x) {
+        const Value e = b.add(Op::Exp, {b.sub(x, along(b, b.reduce(Op::ReduceMax, x, {axis})))});
+        return b.div(e, along(b, b.reduce(Op::ReduceSum, e, {axis})));
+      };
+      cases.add("softmax", {random_literal({dtype, shape}, random, -9, 9)}, tolerance,
+                [&](GraphBuilder& b, const Values& x) { return Values{softmax(b, x[0])}; });
+      Literal masked = random_literal({dtype, shape}, random, -9, 9);
+      for (int64_t i = 0; i < masked.num_elements(); i += 3)
+        masked.set(i, -std::numeric_limits<double>::infinity());
+      masked.set(2, std::nan(""));
+      for (int64_t i = 0; i < cols; ++i) masked.set(2 * cols + i, -std::numeric_limits<double>::infinity());
+      cases.add("softmax of masked rows", {masked}, tolerance,
+                [&](GraphBuilder& b, const Values& x) { return Values{softmax(b, x[0])}; });
+      Literal labels(TensorType{DType::I32, outer});
+      for (int64_t i = 0; i < labels.num_elements(); ++i) labels.set_int(i, i % cols);
+      cases.add(
+          "softmax, cross entropy and its gradient", {random_literal({dtype, shape}, random, -9, 9), labels},
+          tolerance, [&](GraphBuilder& b, const Values& x) {
+            const Value m = b.reduce(Op::ReduceMax, x[0], {axis}), d = b.sub(x[0], along(b, m));
+            const Value e = b.add(Op::Exp, {d}), s = b.reduce(Op::ReduceSum, e, {axis}),
+                        p = b.div(e, along(b, s));
+            const Value hot = b.cast(
+                b.add(Op::Eq, {b.iota({DType::I32, shape}, static_cast<int>(axis)), along(b, x[1])}), dtype);
+            const Value loss = b.sub(b.add(Op::Log, {s}), b.reduce(Op::ReduceSum, b.mul(hot, d), {axis}));
+            return Values{b.mul(b.sub(p, hot), 1.0 / 64), loss};
+          });
+      cases.add("layer norm",
+                {random_literal({dtype, shape}, random), random_literal({dtype, {cols}}, random),
+                 random_literal({dtype, {cols}}, random)},
+                tolerance, [&](GraphBuilder& b, const Values& x) {
+                  const double n = 1.0 / static_cast<double>(cols);
+                  const Value c = b.sub(x[0], along(b, b.mul(b.reduce(Op::ReduceSum, x[0], {axis}), n)));
+                  const Value variance = b.mul(b.reduce(Op::ReduceSum, b.mul(c, c), {axis}), n);
+                  const Value r = b.add(Op::Rsqrt, {b.add(variance, 1e-5)});
+                  const Value y = b.mul(b.mul(c, along(b, r)), b.broadcast(x[1], shape, {axis}));
+                  return Values{b.add(y, b.broadcast(x[2], shape, {axis})), r};
+                });
+      cases.add("statistics alone", {random_literal({dtype, shape}, random)}, tolerance,
+                [&](GraphBuilder& b, const Values& x) {
+                  const Value s = b.reduce(Op::ReduceSum, x[0], {axis}),
+                              q = b.reduce(Op::ReduceSum, b.mul(x[0], x[0]), {axis});
+                  return Values{b.mul(s, 0.5), b.add(Op::Sqrt, {q}), b.reduce(Op::ReduceMin, x[0], {axis})};
+                });
+    }
+  }
+  cases.run();
+}
+
+TEST(ColumnReductions, SeveralAtOnce) {
+  std::mt19937_64 random(11);
+  KernelCases cases;
+  for (const Shape& shape :
+       std::vector<Shape>{{64, 10}, {5, 3}, {33, 16}, {3, 170}, {200, 65}, {40, 128}, {17, 1}, {1, 20}}) {
+    cases.add("column sums and largest",
+              {random_literal({DType::F32, shape}, random), random_literal({DType::F32, shape}, random)},
+              {20, 1e-5}, [&](GraphBuilder& b, const Values& x) {
+                const Value p = b.mul(x[0], x[1]);
+                return Values{b.reduce(Op::ReduceSum, p, {0}), b.mul(b.reduce(Op::ReduceMax, x[0], {0}), 2)};
+              });
+    cases.add("sums of everything",
+              {random_literal({DType::F32, shape}, random), random_literal({DType::F32, shape}, random)},
+              {20, 1e-4}, [&](GraphBuilder& b, const Values& x) {
+                const Value hits = b.cast(b.add(Op::Gt, {x[0], x[1]}), DType::I32);
+                return Values{b.mul(b.reduce(Op::ReduceSum, b.mul(x[0], x[1]), {0, 1}), 0.5),
+                              b.reduce(Op::ReduceMin, x[1], {0, 1}), b.reduce(Op::ReduceSum, hits, {0, 1})};
+              });
+  }
+  cases.run();
+}
+
+}  // namespace
+}  // namespace nncc::testing
