@@ -6,6 +6,7 @@
 
 #include "frontend/ast.h"
 #include "frontend/frontend.h"
+#include "test/support/temporary_folder.h"
 
 namespace nncc {
 namespace {
@@ -14,16 +15,10 @@ namespace fs = std::filesystem;
 
 class ProgramTest : public ::testing::Test {
  protected:
-  ProgramTest() {
-    std::string pattern = (fs::temp_directory_path() / "nncc-test-XXXXXX").string();
-    folder_ = mkdtemp(pattern.data());
-  }
-  ~ProgramTest() override { fs::remove_all(folder_); }
-
   std::string write(const std::string& name, const std::string& text) {
-    fs::create_directories((folder_ / name).parent_path());
-    std::ofstream(folder_ / name, std::ios::binary) << text;
-    return (folder_ / name).string();
+    fs::create_directories(fs::path(path(name)).parent_path());
+    std::ofstream(path(name), std::ios::binary) << text;
+    return path(name);
   }
 
   // The user's files in the order in which they were read, or the errors.
@@ -43,9 +38,9 @@ class ProgramTest : public ::testing::Test {
     return result;
   }
 
-  std::string path(const std::string& name) { return (folder_ / name).string(); }
+  std::string path(const std::string& name) { return folder_.file(name); }
 
-  fs::path folder_;
+  test::TemporaryFolder folder_;
 };
 
 using Texts = std::vector<std::string>;
@@ -72,7 +67,7 @@ TEST_F(ProgramTest, CyclesShowTheirChain) {
 TEST_F(ProgramTest, FilesThatCannotBeRead) {
   EXPECT_EQ(load(path("nope.nn")),
             (Texts{"cannot read `" + path("nope.nn") + "`: No such file or directory"}));
-  EXPECT_EQ(load(folder_.string()), (Texts{"cannot read `" + folder_.string() + "`: it is a directory"}));
+  EXPECT_EQ(load(folder_.path()), (Texts{"cannot read `" + folder_.path() + "`: it is a directory"}));
   EXPECT_EQ(load(write("latin1.nn", "const a = 1 // \xE9\n")), (Texts{"the file is not UTF-8 text"}));
   EXPECT_EQ(
       load(write("huge.nn", std::string(100 << 20, 'x'))),

@@ -2,13 +2,13 @@
 #include <gtest/gtest.h>
 #include <nn/model.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
 #include <sstream>
 
 #include "hand_model.h"
+#include "test/support/temporary_folder.h"
 
 namespace {
 
@@ -16,13 +16,6 @@ namespace fs = std::filesystem;
 
 class Checkpoint : public testing::Test {
  protected:
-  Checkpoint() {
-    directory = fs::path(testing::TempDir()) / ("checkpoint." + std::to_string(getpid()));
-    fs::create_directory(directory);
-    path = directory / "model.safetensors";
-  }
-  ~Checkpoint() override { fs::remove_all(directory); }
-
   std::string read() const {
     std::ostringstream text;
     text << std::ifstream(path, std::ios::binary).rdbuf();
@@ -63,7 +56,8 @@ class Checkpoint : public testing::Test {
   nn::Session session{library, {.seed = 7, .threads = 1}};
   std::vector<float> x = {1, 2, 3, 4, 5, 6, 7, 8};
   std::vector<int32_t> label = {1, 0, 1, 1};
-  fs::path directory, path;
+  const nncc::test::TemporaryFolder folder;
+  const fs::path directory = folder.path(), path = directory / "model.safetensors";
 };
 
 TEST_F(Checkpoint, GoesOnAsIfNeverStopped) {

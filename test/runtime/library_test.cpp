@@ -1,11 +1,11 @@
 // Opening shared libraries: models, and files that only look like them.
 #include <gtest/gtest.h>
 #include <nn/model.h>
-#include <unistd.h>
 
-#include <filesystem>
 #include <fstream>
 #include <sstream>
+
+#include "test/support/temporary_folder.h"
 
 namespace {
 
@@ -25,14 +25,12 @@ std::string read(const std::string& path) {
   return text.str();
 }
 
-class TemporaryFile {
- public:
-  explicit TemporaryFile(const std::string& bytes)
-      : path(testing::TempDir() + "/library." + std::to_string(getpid()) + ".so") {
+struct TemporaryFile {
+  explicit TemporaryFile(const std::string& bytes) {
     std::ofstream(path, std::ios::binary).write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
   }
-  ~TemporaryFile() { std::filesystem::remove(path); }
-  const std::string path;
+  const nncc::test::TemporaryFolder folder;
+  const std::string path = folder.file("model.so");
 };
 
 TEST(Library, OpensAModel) {

@@ -2,7 +2,6 @@
 #pragma once
 #include <dlfcn.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <memory>
 #include <string>
@@ -11,26 +10,9 @@
 #include "codegen/codegen.h"
 #include "ir/print.h"
 #include "nn/abi.h"
+#include "test/support/temporary_folder.h"
 
 namespace nncc::test {
-
-// A folder of its own, removed with its files at the end.
-class TemporaryFolder {
- public:
-  TemporaryFolder() : path_(::testing::TempDir() + "nncc_test_XXXXXX") {
-    EXPECT_NE(mkdtemp(path_.data()), nullptr);
-  }
-  ~TemporaryFolder() {
-    std::string command = "rm -rf '" + path_ + "'";
-    EXPECT_EQ(std::system(command.c_str()), 0);
-  }
-  TemporaryFolder(const TemporaryFolder&) = delete;
-  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
-  std::string file(const std::string& name) const { return path_ + "/" + name; }
-
- private:
-  std::string path_;
-};
 
 inline std::string messages(const Diagnostics& diags) {
   std::string text;

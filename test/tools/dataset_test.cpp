@@ -2,7 +2,6 @@
 #include "tools/nnrun/dataset.h"
 
 #include <gtest/gtest.h>
-#include <unistd.h>
 #include <zlib.h>
 
 #include <cmath>
@@ -12,6 +11,7 @@
 #include <set>
 
 #include "test/runtime/hand_model.h"
+#include "test/support/temporary_folder.h"
 #include "tools/nnrun/data_file.h"
 #include "tools/nnrun/evaluate.h"
 
@@ -20,8 +20,6 @@ namespace {
 
 class DataFile : public testing::Test {
  protected:
-  DataFile() : path(testing::TempDir() + "/dataset_test." + std::to_string(getpid())) {}
-  ~DataFile() override { std::filesystem::remove(path); }
   void write(const std::string& bytes) const { std::ofstream(path, std::ios::binary) << bytes; }
 
   std::vector<double> read(const std::string& columns = "") {
@@ -45,7 +43,8 @@ class DataFile : public testing::Test {
     return "";
   }
 
-  const std::string path;
+  const test::TemporaryFolder folder;
+  const std::string path = folder.file("data");
   std::string type;
 };
 

@@ -2,11 +2,12 @@
 #include "tools/npy.h"
 
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+
+#include "test/support/temporary_folder.h"
 
 namespace nncc {
 namespace {
@@ -88,7 +89,8 @@ TEST(Npy, SaysWhatIsWrong) {
 }
 
 TEST(Npy, WritesWhatItReads) {
-  const std::string path = testing::TempDir() + "/npy_test." + std::to_string(getpid()) + ".npy";
+  const test::TemporaryFolder folder;
+  const std::string path = folder.file("array.npy");
   for (const DType dtype :
        {DType::F32, DType::F16, DType::F64, DType::I8, DType::U8, DType::I32, DType::I64, DType::Bool}) {
     for (const Shape& shape : {Shape{}, Shape{3}, Shape{2, 3}, Shape{0, 4}}) {
