@@ -3,7 +3,7 @@
 #pragma once
 #include <numeric>
 
-#include "test/passes/graphs.h"
+#include "test/passes/random_movement.h"
 
 namespace nncc::test {
 
@@ -169,32 +169,9 @@ class RandomModule {
   }
 
   Value move(Value x) {
-    const TensorType type = b_.type(x);
-    if (type.rank() == 0) return x;
-    const auto axis = static_cast<int64_t>(pick(type.rank()));
-    const std::vector<int64_t> zeros(type.rank(), 0), ones(type.rank(), 1);
-    switch (pick(4)) {
-      case 0:
-        return type.num_elements() > 40 ? x : b_.add(Op::Concat, {x, like(x)}, {{Attr::Axis, axis}});
-      case 1: {
-        std::vector<int64_t> starts = zeros;
-        Shape shape = type.shape;
-        starts[axis] = static_cast<int64_t>(pick(shape[axis]));
-        shape[axis] -= starts[axis];
-        return b_.add_typed(Op::Slice, std::vector{x}, {type.dtype, shape},
-                            {{Attr::Starts, starts}, {Attr::Strides, ones}});
-      }
-      case 2: {
-        std::vector<int64_t> low = zeros;
-        Shape shape = type.shape;
-        low[axis] = static_cast<int64_t>(pick(2));
-        shape[axis] += low[axis];
-        return b_.add_typed(Op::Pad, std::vector{x, b_.scalar(type.dtype, 0)}, {type.dtype, shape},
-                            {{Attr::Low, low}, {Attr::Interior, zeros}});
-      }
-      default:
-        return b_.add(Op::Reverse, {x}, {{Attr::Axes, std::vector{axis}}});
-    }
+    return random_movement(b_, random_, x, [&](int64_t axis) {
+      return b_.type(x).num_elements() > 40 ? x : b_.add(Op::Concat, {x, like(x)}, {{Attr::Axis, axis}});
+    });
   }
 
   std::mt19937 random_;
