@@ -164,7 +164,8 @@ Expr Lowering::at(Value v, const Index& index) {
   const auto full_index = [&] { return flat ? unflatten(shape, index[0]) : index; };
   if (auto provided = provided_.find(v); provided != provided_.end()) {
     result = provided->second(full_index());
-  } else if (op_info(node.op).has(Reduction) || op_info(node.op).has(Contraction)) {
+  } else if (op_info(node.op).has(Reduction) || op_info(node.op).has(Contraction) ||
+             op_info(node.op).has(Window)) {
     NNCC_CHECK(fallback_ != nullptr, "a reduction inside a kernel has no schedule");
     return fallback_(v)(full_index());  // the answer may differ next time
   } else {

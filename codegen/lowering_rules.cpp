@@ -233,6 +233,41 @@ Expr lower_ArgMin(Rules r) { return not_provided(r); }
 Expr lower_MatMul(Rules r) { return not_provided(r); }
 Expr lower_MatMulPacked(Rules r) { return not_provided(r); }
 
+Expr lower_Conv(Rules r) { return not_provided(r); }
+Expr lower_ConvInputGradient(Rules r) { return not_provided(r); }
+Expr lower_ConvWeightGradient(Rules r) { return not_provided(r); }
+Expr lower_ConvPacked(Rules r) { return not_provided(r); }
+Expr lower_ConvInputGradientPacked(Rules r) { return not_provided(r); }
+Expr lower_ConvWeightGradientPacked(Rules r) { return not_provided(r); }
+Expr lower_DepthwiseConv(Rules r) { return not_provided(r); }
+Expr lower_DepthwiseConvInputGradient(Rules r) { return not_provided(r); }
+Expr lower_DepthwiseConvWeightGradient(Rules r) { return not_provided(r); }
+Expr lower_WindowSum(Rules r) { return not_provided(r); }
+Expr lower_WindowSpread(Rules r) { return not_provided(r); }
+Expr lower_WindowMax(Rules r) { return not_provided(r); }
+Expr lower_WindowArgMax(Rules r) { return not_provided(r); }
+Expr lower_WindowScatter(Rules r) { return not_provided(r); }
+
+// The position says where in the window; outside of the image there is 0.
+Expr lower_WindowGather(Rules r) {
+  const auto &sizes = r.attributes().integers(Attr::Sizes), &strides = r.attributes().integers(Attr::Strides),
+             &low = r.attributes().integers(Attr::Low);
+  const Shape& shape = r.operand_type(0).shape;
+  Index index = r.full_index();
+  Expr position = r.operand_at(1, index), inside = Halide::Internal::const_true();
+  for (size_t axis = shape.size(); axis-- > 0;) {
+    const int size = static_cast<int>(sizes[axis]);
+    const Expr at = index[axis] * static_cast<int>(strides[axis]) + (size == 1 ? Expr(0) : position % size) -
+                    static_cast<int>(low[axis]);
+    if (size > 1) position = position / size;
+    const int last = static_cast<int>(shape[axis]) - 1;
+    inside = inside && at >= 0 && at <= last;
+    index[axis] = Halide::clamp(at, 0, last);
+  }
+  const Expr x = r.operand_at(0, index);
+  return select(Halide::Internal::simplify(inside), x, make_const(x.type(), 0));
+}
+
 // ---- Movement: other coordinates
 
 Expr lower_Reshape(Rules r) {

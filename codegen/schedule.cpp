@@ -5,6 +5,8 @@
 
 #include "codegen/elementary.h"
 #include "codegen/reduction.h"
+#include "codegen/spatial.h"
+#include "ir/convolution.h"
 #include "ir/diagnostic.h"
 
 namespace nncc {
@@ -55,14 +57,16 @@ bool is_matmul_body(const Graph& body) {
 }  // namespace
 
 ScheduleForm schedule_form(const Graph& body) {
-  int reductions = 0, products = 0;
+  int reductions = 0, products = 0, spatial = 0;
   for (NodeId id : body.nodes()) {
     const OpInfo& info = op_info(body[id].op);
     reductions += info.has(Reduction);
     if (info.has(Contraction)) ++products;
+    spatial += info.has(Window) || is_convolution(body[id].op);
   }
-  if (reductions + products == 0) return ScheduleForm::Elementwise;
+  if (reductions + products + spatial == 0) return ScheduleForm::Elementwise;
   if (has_half_floats(body)) return ScheduleForm::Generic;
+  if (spatial > 0) return ScheduleForm::Generic;
   if (products == 1 && reductions == 0 && is_matmul_body(body)) return ScheduleForm::MatMul;
   if (products == 0) return reduction_form(body);
   return ScheduleForm::Generic;
@@ -97,6 +101,10 @@ double estimate_nanoseconds(const Graph& body) {
       const TensorType& a = body.type(node.operands[0]);
       const bool transposed = node.attributes.boolean(Attr::TransposeA);
       total += elements * static_cast<double>(a.shape[a.rank() - (transposed ? 2 : 1)]) * 0.02;
+    } else if (is_convolution(node.op)) {
+      total += static_cast<double>(convolution(body, node).num_products()) * 0.02;
+    } else if (info.has(Window)) {
+      total += elements * static_cast<double>(num_elements(node.attributes.integers(Attr::Sizes))) * 0.06;
     } else if (info.has(Reduction)) {
       total += static_cast<double>(body.type(node.operands[0]).num_elements()) * 0.06;
     } else if (node.op == Op::Input) {
@@ -152,9 +160,34 @@ Accumulation accumulation_of(const Node& node, DType operand) {
     case Op::ReduceSum:
     case Op::MatMul:
     case Op::MatMulPacked:
+    case Op::Conv:
+    case Op::ConvInputGradient:
+    case Op::ConvWeightGradient:
+    case Op::ConvPacked:
+    case Op::ConvInputGradientPacked:
+    case Op::ConvWeightGradientPacked:
+    case Op::DepthwiseConv:
+    case Op::DepthwiseConvInputGradient:
+    case Op::DepthwiseConvWeightGradient:
+    case Op::WindowSum:
+    case Op::WindowSpread:
+    case Op::WindowScatter:
       return {Tuple(constant(0)), [](const Tuple& s, const Expr& x, const Expr&) { return Tuple(s[0] + x); }};
     case Op::ReduceProd:
       return {Tuple(constant(1)), [](const Tuple& s, const Expr& x, const Expr&) { return Tuple(s[0] * x); }};
+    case Op::WindowMax:
+      return {Tuple(lowest),
+              [](const Tuple& s, const Expr& x, const Expr&) { return Tuple(max_e(s[0], x)); }};
+    case Op::WindowArgMax: {
+      // The first element that exists, then what is larger, or the first NaN.
+      auto update = [](const Tuple& s, const Expr& x, const Expr& position) {
+        Expr better = x > s[0];
+        if (x.type().is_float()) better = !is_nan_bits(s[0]) && (better || is_nan_bits(x));
+        better = position >= 0 && (s[2] == 0 || better);
+        return Tuple(select(better, x, s[0]), select(better, position, s[1]), select(better, 1, s[2]));
+      };
+      return {Tuple(std::vector<Expr>{lowest, Expr(0), Expr(0)}), update, 1};
+    }
     case Op::ReduceMax:
       if (type.is_bool())
         return {Tuple(Halide::Internal::const_false()),
@@ -239,7 +272,12 @@ Func define_reduction(Lowering& lowering, Value v, const std::string& name) {
   Func f(name);
   f(reversed(vars)) = reduction.initial;
   Expr element, position = 0;
-  if (op_info(node.op).has(Contraction)) {
+  if (is_convolution(node.op) || op_info(node.op).has(Window)) {
+    const SpatialTerms terms = spatial_terms(lowering, v);
+    const RDom r = domain(terms.extents, name + "_r");
+    element = terms.element(outer, domain_index(r));
+    if (node.op == Op::WindowArgMax) position = terms.position(outer, domain_index(r));
+  } else if (op_info(node.op).has(Contraction)) {
     const bool ta = node.attributes.boolean(Attr::TransposeA);
     const RDom r(0, static_cast<int>(operand.shape[operand.rank() - (ta ? 2 : 1)]), name + "_r");
     element = product_element(lowering, node, outer, r);

@@ -79,7 +79,7 @@ class Generic {
     if (node.types[0].shape.empty() || node.types[0].shape.back() < lanes || lanes == 1) return;
     const bool indices = node.op == Op::ArgMax || node.op == Op::ArgMin;
     if (!indices) {
-      if (op_info(node.op).has(Contraction) || node.types[0].dtype == DType::Bool) return;
+      if (!op_info(node.op).has(Reduction) || node.types[0].dtype == DType::Bool) return;
       const auto& axes = node.attributes.integers(Attr::Axes);
       if (axes.empty() || axes.back() == lowering_.body().type(node.operands[0]).rank() - 1) return;
     }

@@ -8,33 +8,15 @@
 #include <limits>
 
 #include "ir/diagnostic.h"
+#include "ir/index_space.h"
 #include "ir/philox.h"
+#include "ir/spatial_rules.h"
 
 namespace nncc {
 namespace {
 
 using Results = std::vector<Literal>;
-using Index = std::vector<int64_t>;
-
-// Elements are visited by their index along each axis, in row-major order.
-template <typename Visit>
-void for_each_index(const Shape& shape, Visit visit) {
-  Index index(shape.size(), 0);
-  const int64_t n = num_elements(shape);
-  for (int64_t i = 0; i < n; ++i) {
-    visit(index, i);
-    for (size_t axis = shape.size(); axis-- > 0;) {
-      if (++index[axis] < shape[axis]) break;
-      index[axis] = 0;
-    }
-  }
-}
-
-int64_t offset_of(const Index& index, const Shape& shape) {
-  int64_t offset = 0;
-  for (size_t axis = 0; axis < shape.size(); ++axis) offset = offset * shape[axis] + index[axis];
-  return offset;
-}
+using Index = Coordinates;
 
 // Copies element `from` of one literal to element `to` of another with the same element type.
 void copy_element(Literal& target, int64_t to, const Literal& source, int64_t from) {
@@ -183,6 +165,15 @@ Results gather_elements(const EvalQuery& q, Source source) {
 }
 
 Results not_by_itself(const EvalQuery&) { NNCC_UNREACHABLE("the op cannot be evaluated by itself"); }
+
+template <Op op>
+Results convolve(const EvalQuery& q) {
+  return evaluate_convolution(op, q);
+}
+template <Op op>
+Results window(const EvalQuery& q) {
+  return evaluate_window(op, q);
+}
 
 namespace rules {
 
@@ -449,6 +440,22 @@ Results MatMulPacked(const EvalQuery& q) {
   const std::vector<Literal> operands{q.operands[0], std::move(b)};
   return MatMul({attributes, operands, q.types});
 }
+
+constexpr auto Conv = convolve<Op::Conv>;
+constexpr auto ConvInputGradient = convolve<Op::ConvInputGradient>;
+constexpr auto ConvWeightGradient = convolve<Op::ConvWeightGradient>;
+constexpr auto ConvPacked = convolve<Op::ConvPacked>;
+constexpr auto ConvInputGradientPacked = convolve<Op::ConvInputGradientPacked>;
+constexpr auto ConvWeightGradientPacked = convolve<Op::ConvWeightGradientPacked>;
+constexpr auto DepthwiseConv = convolve<Op::DepthwiseConv>;
+constexpr auto DepthwiseConvInputGradient = convolve<Op::DepthwiseConvInputGradient>;
+constexpr auto DepthwiseConvWeightGradient = convolve<Op::DepthwiseConvWeightGradient>;
+constexpr auto WindowSum = window<Op::WindowSum>;
+constexpr auto WindowSpread = window<Op::WindowSpread>;
+constexpr auto WindowMax = window<Op::WindowMax>;
+constexpr auto WindowArgMax = window<Op::WindowArgMax>;
+constexpr auto WindowScatter = window<Op::WindowScatter>;
+constexpr auto WindowGather = window<Op::WindowGather>;
 
 }  // namespace rules
 

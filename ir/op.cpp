@@ -18,9 +18,10 @@ constexpr std::array kAttrs{
     AttrInfo{"starts", AttrKind::Integers},     AttrInfo{"strides", AttrKind::Integers},
     AttrInfo{"low", AttrKind::Integers},        AttrInfo{"interior", AttrKind::Integers},
     AttrInfo{"lanes", AttrKind::Integer},       AttrInfo{"transpose_a", AttrKind::Boolean},
-    AttrInfo{"transpose_b", AttrKind::Boolean},
+    AttrInfo{"transpose_b", AttrKind::Boolean}, AttrInfo{"dilation", AttrKind::Integers},
+    AttrInfo{"groups", AttrKind::Integer},      AttrInfo{"sizes", AttrKind::Integers},
 };
-static_assert(kAttrs.size() == static_cast<size_t>(Attr::TransposeB) + 1);
+static_assert(kAttrs.size() == static_cast<size_t>(Attr::Sizes) + 1);
 
 // The words that the rows of ops.def are written in.
 using AttrList = std::vector<Attr>;

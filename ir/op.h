@@ -34,6 +34,9 @@ enum class Attr : uint8_t {
   Lanes,       // int
   TransposeA,  // bool
   TransposeB,  // bool
+  Dilation,    // ints
+  Groups,      // int
+  Sizes,       // ints
 };
 std::string_view attr_name(Attr);  // "transpose_a"
 std::optional<Attr> parse_attr(std::string_view);
@@ -53,6 +56,7 @@ enum OpTrait : uint32_t {
   Movement = 1 << 5,
   Contraction = 1 << 6,
   Structural = 1 << 7,
+  Window = 1 << 8,  // result elements come from windows of operand 0's elements, or back
 };
 
 inline constexpr int kVariadic = -1;

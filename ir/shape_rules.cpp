@@ -3,6 +3,7 @@
 
 #include "ir/builder.h"
 #include "ir/diagnostic.h"
+#include "ir/spatial_rules.h"
 
 namespace nncc {
 namespace {
@@ -146,6 +147,14 @@ Types index_of_extreme(const Query& q) {
 
 // The operands leave the results open: whoever adds the node knows them, and verify() knows the function.
 Types as_wanted(const Query& q) { return Types(q.wanted.begin(), q.wanted.end()); }
+
+using SpatialRule = Types (*)(Op, std::span<const TensorType>, const Attributes&, const TensorType&,
+                              std::string&);
+template <SpatialRule rule>
+Types spatial(const Query& q) {
+  if (!demand_wanted(q)) return {};
+  return rule(q.info.op, q.operands, q.attributes, q.wanted[0], q.error);
+}
 
 namespace rules {
 
@@ -377,6 +386,22 @@ Types MatMulPacked(const Query& q) {
     return q.fail("the result " + to.str() + " does not fit " + a.str() + " and " + b.str());
   return {to};
 }
+
+constexpr auto Conv = spatial<convolution_types>;
+constexpr auto ConvInputGradient = spatial<convolution_types>;
+constexpr auto ConvWeightGradient = spatial<convolution_types>;
+constexpr auto ConvPacked = spatial<convolution_types>;
+constexpr auto ConvInputGradientPacked = spatial<convolution_types>;
+constexpr auto ConvWeightGradientPacked = spatial<convolution_types>;
+constexpr auto DepthwiseConv = spatial<convolution_types>;
+constexpr auto DepthwiseConvInputGradient = spatial<convolution_types>;
+constexpr auto DepthwiseConvWeightGradient = spatial<convolution_types>;
+constexpr auto WindowSum = spatial<window_types>;
+constexpr auto WindowSpread = spatial<window_types>;
+constexpr auto WindowMax = spatial<window_types>;
+constexpr auto WindowArgMax = spatial<window_types>;
+constexpr auto WindowScatter = spatial<window_types>;
+constexpr auto WindowGather = spatial<window_types>;
 
 constexpr auto Call = as_wanted;
 constexpr auto Kernel = as_wanted;

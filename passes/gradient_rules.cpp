@@ -2,6 +2,7 @@
 // with respect to it.
 #include "passes/gradient_rules.h"
 
+#include <array>
 #include <cmath>
 #include <numeric>
 
@@ -24,6 +25,7 @@ constexpr GradientRule structural(std::string_view reason) {
 constexpr std::string_view kSteps = "constant between its steps";
 constexpr std::string_view kTruth = "a truth value does not move continuously";
 constexpr std::string_view kIndex = "an index does not move continuously";
+constexpr std::string_view kLayout = "gradients are made before layouts";
 
 // ---- helpers ----
 
@@ -263,6 +265,44 @@ void matmul_packed_gradient(S& s) {
   }
 }
 
+// The other two maps of a convolution, from what two of x, w and y are. Each is linear in both operands, so
+// the gradients of all three are found among them.
+Value convolve(S& s, Op op, Value a, Value b, const TensorType& result) {
+  return s.b.add_typed(op, std::array{a, b}, result, s.node.attributes);
+}
+
+void conv_gradient(S& s) {  // (x, w) -> y
+  if (s.wants(0)) s.give(0, convolve(s, Op::ConvInputGradient, s.dy, s.x(1), s.type(0)));
+  if (s.wants(1)) s.give(1, convolve(s, Op::ConvWeightGradient, s.x(0), s.dy, s.type(1)));
+}
+
+void conv_input_gradient_gradient(S& s) {  // (y, w) -> x
+  if (s.wants(0)) s.give(0, convolve(s, Op::Conv, s.dy, s.x(1), s.type(0)));
+  if (s.wants(1)) s.give(1, convolve(s, Op::ConvWeightGradient, s.dy, s.x(0), s.type(1)));
+}
+
+void conv_weight_gradient_gradient(S& s) {  // (x, y) -> w
+  if (s.wants(0)) s.give(0, convolve(s, Op::ConvInputGradient, s.x(1), s.dy, s.type(0)));
+  if (s.wants(1)) s.give(1, convolve(s, Op::Conv, s.x(0), s.dy, s.type(1)));
+}
+
+// The transpose of a linear map over the same windows.
+template <Op op>
+void window_gradient(S& s) {
+  s.give(0, s.b.add_typed(op, std::array{s.dy}, s.type(0), s.node.attributes));
+}
+template <Op op>
+void selected_window_gradient(S& s) {
+  s.give(0, s.b.add_typed(op, std::array{s.dy, s.x(1)}, s.type(0), s.node.attributes));
+}
+
+// To the first of the largest.
+void window_max_gradient(S& s) {
+  const TensorType positions{DType::I32, s.b.type(s.y).shape};
+  const Value where = s.b.add_typed(Op::WindowArgMax, std::array{s.x(0)}, positions, s.node.attributes);
+  s.give(0, s.b.add_typed(Op::WindowScatter, std::array{s.dy, where}, s.type(0), s.node.attributes));
+}
+
 // ---- one row for each primitive ----
 
 namespace row {
@@ -354,6 +394,23 @@ constexpr auto Reverse =
 constexpr auto MatMul = differentiable(matmul_gradient);
 constexpr auto PackPanels = differentiable(pack_panels_gradient);
 constexpr auto MatMulPacked = differentiable(matmul_packed_gradient);
+
+constexpr auto Conv = differentiable(conv_gradient);
+constexpr auto ConvInputGradient = differentiable(conv_input_gradient_gradient);
+constexpr auto ConvWeightGradient = differentiable(conv_weight_gradient_gradient);
+constexpr auto ConvPacked = structural(kLayout);
+constexpr auto ConvInputGradientPacked = structural(kLayout);
+constexpr auto ConvWeightGradientPacked = structural(kLayout);
+constexpr auto DepthwiseConv = structural(kLayout);
+constexpr auto DepthwiseConvInputGradient = structural(kLayout);
+constexpr auto DepthwiseConvWeightGradient = structural(kLayout);
+
+constexpr auto WindowSum = differentiable(window_gradient<Op::WindowSpread>);
+constexpr auto WindowSpread = differentiable(window_gradient<Op::WindowSum>);
+constexpr auto WindowMax = differentiable(window_max_gradient);
+constexpr auto WindowArgMax = zero(kIndex);
+constexpr auto WindowScatter = differentiable(selected_window_gradient<Op::WindowGather>);
+constexpr auto WindowGather = differentiable(selected_window_gradient<Op::WindowScatter>);
 
 constexpr auto Call = structural("calls are inlined first, by the pass `inline`");
 constexpr auto Kernel = structural("gradients are made before kernels");

@@ -1,0 +1,94 @@
+#include "ir/convolution.h"
+
+#include "ir/diagnostic.h"
+
+namespace nncc {
+namespace {
+
+struct Kind {
+  ConvKind kind;
+  ConvLayout layout;
+};
+
+std::optional<Kind> kind_of(Op op) {
+  using enum ConvKind;
+  using enum ConvLayout;
+  switch (op) {
+    case Op::Conv:
+      return Kind{Forward, ChannelsFirst};
+    case Op::ConvInputGradient:
+      return Kind{InputGradient, ChannelsFirst};
+    case Op::ConvWeightGradient:
+      return Kind{WeightGradient, ChannelsFirst};
+    case Op::ConvPacked:
+      return Kind{Forward, Packed};
+    case Op::ConvInputGradientPacked:
+      return Kind{InputGradient, Packed};
+    case Op::ConvWeightGradientPacked:
+      return Kind{WeightGradient, Packed};
+    case Op::DepthwiseConv:
+      return Kind{Forward, Depthwise};
+    case Op::DepthwiseConvInputGradient:
+      return Kind{InputGradient, Depthwise};
+    case Op::DepthwiseConvWeightGradient:
+      return Kind{WeightGradient, Depthwise};
+    default:
+      return std::nullopt;
+  }
+}
+
+}  // namespace
+
+bool is_convolution(Op op) { return kind_of(op).has_value(); }
+
+int64_t Convolution::num_products() const {
+  return batch * out_channels * in_per_group() * num_elements(output) * num_elements(window);
+}
+
+Convolution convolution(Op op, std::span<const TensorType> operands, const TensorType& result,
+                        const Attributes& attributes) {
+  const auto kind = kind_of(op);
+  NNCC_CHECK(kind, "not a convolution");
+  Convolution conv;
+  conv.kind = kind->kind;
+  conv.layout = kind->layout;
+  const bool by_data = conv.kind == ConvKind::InputGradient,
+             by_weight = conv.kind == ConvKind::WeightGradient;
+  const Shape& x = by_data ? result.shape : operands[0].shape;
+  const Shape& w = by_weight ? result.shape : operands[1].shape;
+  const Shape& y = by_data ? operands[0].shape : by_weight ? operands[1].shape : result.shape;
+  conv.strides = attributes.integers(Attr::Strides);
+  conv.low = attributes.integers(Attr::Low);
+  conv.dilation = attributes.integers(Attr::Dilation);
+  conv.batch = x[0];
+  if (conv.layout == ConvLayout::ChannelsFirst) {
+    conv.groups = attributes.integer(Attr::Groups);
+    conv.in_channels = x[1];
+    conv.out_channels = y[1];
+    conv.input.assign(x.begin() + 2, x.end());
+    conv.output.assign(y.begin() + 2, y.end());
+    conv.window.assign(w.begin() + 2, w.end());
+    return conv;
+  }
+  conv.in_channels = x.back();
+  conv.out_channels = y.back();
+  conv.input.assign(x.begin() + 1, x.end() - 1);
+  conv.output.assign(y.begin() + 1, y.end() - 1);
+  if (conv.layout == ConvLayout::Depthwise) {
+    conv.groups = conv.in_channels;
+    conv.window = {w[0], w[1]};
+  } else {
+    conv.groups = attributes.integer(Attr::Groups);
+    conv.window = {w[1], w[3]};
+    conv.lanes = w[4];
+  }
+  return conv;
+}
+
+Convolution convolution(const Graph& graph, const Node& node) {
+  std::vector<TensorType> operands;
+  for (Value operand : node.operands) operands.push_back(graph.type(operand));
+  return convolution(node.op, operands, node.types[0], node.attributes);
+}
+
+}  // namespace nncc
