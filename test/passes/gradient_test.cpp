@@ -136,6 +136,27 @@ Build reduce(Op op, Ints axes) {
   return [=](GraphBuilder& b, const Values& x) { return b.reduce(op, x[0], axes); };
 }
 
+// A convolution: odd extents, strides that leave elements over, padding, dilation, groups.
+struct Geometry {
+  Shape x, w, y;
+  Ints strides, low, dilation;
+  int64_t groups;
+};
+std::vector<Geometry> geometries() {
+  return {{{2, 3, 5}, {4, 3, 3}, {2, 4, 5}, {1}, {1}, {1}, 1},
+          {{1, 2, 6, 5}, {3, 2, 3, 2}, {1, 3, 3, 5}, {2, 1}, {1, 0}, {1, 1}, 1},
+          {{2, 4, 5, 4}, {4, 2, 2, 2}, {2, 4, 4, 2}, {1, 2}, {1, 0}, {2, 1}, 2},
+          {{1, 3, 4, 4}, {3, 1, 3, 3}, {1, 3, 4, 4}, {1, 1}, {1, 1}, {1, 1}, 3}};
+}
+
+// Distinct numbers in no order.
+Literal range_literal(const Shape& shape) {
+  Literal literal(TensorType{DType::F64, shape});
+  for (int64_t i = 0; i < literal.num_elements(); ++i)
+    literal.set(i, static_cast<double>(i * 7 % 11) + 0.01 * i);
+  return literal;
+}
+
 Build matmul(bool ta, bool tb) {
   return [=](GraphBuilder& b, const Values& x) {
     return b.add(Op::MatMul, x, {{Attr::TransposeA, ta}, {Attr::TransposeB, tb}});
@@ -278,6 +299,49 @@ std::vector<Case> make_cases() {
       const std::vector<Value> operands{x[0], packed};
       return b.add_typed(Op::MatMulPacked, operands, {DType::F64, {2, 5}}, {{Attr::TransposeA, ta}});
     });
+  for (const Geometry& g : geometries())
+    for (const Op op : {Op::Conv, Op::ConvInputGradient, Op::ConvWeightGradient}) {
+      const Shape shapes[] = {g.x, g.w, g.y};
+      const size_t result = op == Op::Conv ? 2 : op == Op::ConvInputGradient ? 0 : 1;
+      const Shape to = shapes[result], first = op == Op::ConvInputGradient ? g.y : g.x,
+                  second = op == Op::ConvWeightGradient ? g.y : g.w;
+      add(op, {first, second}, {}, [=](GraphBuilder& b, const Values& x) {
+        return b.add_typed(op, x, {DType::F64, to},
+                           {{Attr::Strides, g.strides},
+                            {Attr::Low, g.low},
+                            {Attr::Dilation, g.dilation},
+                            {Attr::Groups, g.groups}});
+      });
+    }
+  // Overlapping windows with gaps at the end, windows side by side, and windows that miss elements.
+  struct Windows {
+    Shape image, windows;
+    Ints sizes, strides, low;
+  };
+  for (const Windows& w :
+       {Windows{{2, 7}, {2, 4}, {1, 3}, {1, 2}, {0, 1}}, Windows{{4, 6}, {2, 3}, {2, 2}, {2, 2}, {0, 0}},
+        Windows{{5, 7}, {3, 3}, {1, 2}, {2, 3}, {0, 1}}}) {
+    const Attributes attributes{{Attr::Sizes, w.sizes}, {Attr::Strides, w.strides}, {Attr::Low, w.low}};
+    const auto window = [=](Op op, const Shape& to) {
+      return squared([=](GraphBuilder& b, const Values& x) {
+        return b.add_typed(op, x, {DType::F64, to}, attributes);
+      });
+    };
+    const auto selected = [=](Op op, const Shape& to) {
+      return squared([=](GraphBuilder& b, const Values& x) {
+        // Positions from numbers that the gradient does not move.
+        const Value source = op == Op::WindowGather ? x[0] : b.constant(range_literal(w.image));
+        const Value where =
+            b.add_typed(Op::WindowArgMax, std::array{source}, {DType::I32, w.windows}, attributes);
+        return b.add_typed(op, std::array{x[0], where}, {DType::F64, to}, attributes);
+      });
+    };
+    add(Op::WindowSum, {w.image}, {}, window(Op::WindowSum, w.windows));
+    add(Op::WindowSpread, {w.windows}, {}, window(Op::WindowSpread, w.image));
+    add(Op::WindowMax, {w.image}, {kSpread}, window(Op::WindowMax, w.windows));
+    add(Op::WindowScatter, {w.windows}, {}, selected(Op::WindowScatter, w.image));
+    add(Op::WindowGather, {w.image}, {kSpread}, selected(Op::WindowGather, w.windows));
+  }
   return cases;
 }
 
@@ -357,8 +421,10 @@ TEST(Gradient, is_zero_where_an_op_has_none) {
       if (op == Op::Not || op == Op::And || op == Op::Or)
         for (Value& v : operands) v = b.add(Op::Gt, {v, b.splat_like(v, 0)});
       Attributes attributes;
-      for (const Attr attr : info.attributes) attributes.set(attr, int64_t{0});
-      return b.add(op, operands, attributes);
+      for (const Attr attr : info.attributes)
+        attributes.set(attr, info.has(Window) ? AttrValue(Ints{1}) : AttrValue(int64_t{0}));
+      if (!info.has(Window)) return b.add(op, operands, attributes);
+      return b.add_typed(op, operands, {DType::I32, {3}}, attributes);
     };
     expect_gradients(build, {vector({-1.5, 0.25, 2})}, {vector({0, 0, 0})});
   }

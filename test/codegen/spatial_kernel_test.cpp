@@ -1,0 +1,162 @@
+// Convolutions in every layout, their gradients, and windows, against the reference evaluator.
+#include <gtest/gtest.h>
+
+#include <array>
+
+#include "ir/convolution.h"
+#include "test/codegen/kernel_cases.h"
+
+namespace nncc::testing {
+namespace {
+
+using Ints = std::vector<int64_t>;
+
+struct Geometry {
+  const char* name;
+  int64_t batch, in, out, groups;
+  Ints image, window, strides, low, high, dilation;
+
+  Ints output() const {
+    Ints result;
+    for (size_t i = 0; i < image.size(); ++i)
+      result.push_back((image[i] + low[i] + high[i] - (window[i] - 1) * dilation[i] - 1) / strides[i] + 1);
+    return result;
+  }
+};
+
+const Geometry kGeometries[] = {
+    {"3x3", 2, 5, 7, 1, {6, 9}, {3, 3}, {1, 1}, {1, 1}, {1, 1}, {1, 1}},
+    {"1x1", 2, 16, 32, 1, {5, 7}, {1, 1}, {1, 1}, {0, 0}, {0, 0}, {1, 1}},
+    {"1x1 s2", 1, 8, 16, 1, {8, 7}, {1, 1}, {2, 2}, {0, 0}, {0, 0}, {1, 1}},
+    {"5x5 of one channel", 3, 1, 6, 1, {12, 12}, {5, 5}, {1, 1}, {2, 2}, {2, 2}, {1, 1}},
+    {"7x7 s2", 1, 3, 16, 1, {17, 20}, {7, 7}, {2, 2}, {3, 3}, {3, 3}, {1, 1}},
+    {"4x4 s2", 2, 4, 18, 1, {8, 8}, {4, 4}, {2, 2}, {1, 1}, {1, 1}, {1, 1}},
+    {"uneven", 1, 3, 5, 1, {9, 11}, {2, 3}, {3, 1}, {0, 2}, {1, 0}, {2, 1}},
+    {"dilated", 1, 4, 4, 1, {10, 10}, {3, 3}, {1, 1}, {2, 2}, {2, 2}, {2, 2}},
+    {"groups", 2, 6, 8, 2, {5, 6}, {3, 3}, {1, 2}, {1, 1}, {1, 1}, {1, 1}},
+    {"rows left over", 1, 4, 16, 1, {8, 8}, {3, 3}, {2, 2}, {0, 0}, {0, 0}, {1, 1}},
+};
+
+Shape joined(std::initializer_list<Ints> parts) {
+  Shape result;
+  for (const Ints& part : parts) result.insert(result.end(), part.begin(), part.end());
+  return result;
+}
+
+struct Shapes {
+  Shape x, w, y;
+};
+Shapes shapes_of(const Geometry& g, ConvLayout layout, ConvKind kind, int64_t lanes) {
+  const auto image = [&](int64_t channels, const Ints& extents) {
+    return layout == ConvLayout::ChannelsFirst ? joined({{g.batch, channels}, extents})
+                                               : joined({{g.batch}, extents, {channels}});
+  };
+  const int64_t in = g.in / g.groups, out = g.out / g.groups;
+  const bool by_data = kind == ConvKind::InputGradient;
+  const int64_t panels = g.groups * (((by_data ? in : out) + lanes - 1) / lanes);
+  const Shape w = layout == ConvLayout::ChannelsFirst ? joined({{g.out, in}, g.window})
+                  : layout == ConvLayout::Packed
+                      ? Shape{panels, g.window[0], by_data ? out : in, g.window[1], lanes}
+                      : Shape{g.window[0], g.window[1], g.in};
+  return {image(g.in, g.image), w, image(g.out, g.output())};
+}
+
+void add_case(KernelCases& cases, Op op, const Geometry& g, const Shapes& shapes, DType dtype,
+              std::mt19937_64& random, bool with_groups) {
+  const bool by_data = op == Op::ConvInputGradient || op == Op::ConvInputGradientPacked ||
+                       op == Op::DepthwiseConvInputGradient;
+  const bool by_weight = op == Op::ConvWeightGradient || op == Op::ConvWeightGradientPacked ||
+                         op == Op::DepthwiseConvWeightGradient;
+  const TensorType first{dtype, by_data ? shapes.y : shapes.x},
+      second{dtype, by_weight ? shapes.y : shapes.w},
+      result{dtype, by_data     ? shapes.x
+                    : by_weight ? shapes.w
+                                : shapes.y};
+  Attributes attributes{{Attr::Strides, g.strides}, {Attr::Low, g.low}, {Attr::Dilation, g.dilation}};
+  if (with_groups) attributes.set(Attr::Groups, g.groups);
+  cases.add(std::string(op_info(op).name) + " " + g.name,
+            {random_literal(first, random), random_literal(second, random)}, {64, 1e-4},
+            [&](GraphBuilder& b, const Values& x) { return Values{b.add_typed(op, x, result, attributes)}; });
+}
+
+TEST(Convolution, AllOpsInAllLayouts) {
+  std::mt19937_64 random(3);
+  KernelCases cases;
+  for (const Geometry& g : kGeometries) {
+    using enum ConvKind;
+    for (const auto& [op, kind] : {std::pair{Op::Conv, Forward},
+                                   {Op::ConvInputGradient, InputGradient},
+                                   {Op::ConvWeightGradient, WeightGradient}})
+      add_case(cases, op, g, shapes_of(g, ConvLayout::ChannelsFirst, kind, 1), DType::F32, random, true);
+    for (const auto& [op, kind] : {std::pair{Op::ConvPacked, Forward},
+                                   {Op::ConvInputGradientPacked, InputGradient},
+                                   {Op::ConvWeightGradientPacked, WeightGradient}})
+      for (const int64_t lanes : {16, 32})
+        add_case(cases, op, g, shapes_of(g, ConvLayout::Packed, kind, lanes), DType::F32, random, true);
+    Geometry depthwise = g;
+    depthwise.groups = depthwise.out = g.in;
+    for (const Op op : {Op::DepthwiseConv, Op::DepthwiseConvInputGradient, Op::DepthwiseConvWeightGradient})
+      add_case(cases, op, depthwise, shapes_of(depthwise, ConvLayout::Depthwise, Forward, 1), DType::F32,
+               random, false);
+  }
+  cases.run();
+}
+
+TEST(Convolution, OtherElementTypes) {
+  std::mt19937_64 random(4);
+  KernelCases cases;
+  const Geometry& g = kGeometries[0];
+  for (const auto& [op, kind] : {std::pair{Op::ConvPacked, ConvKind::Forward},
+                                 {Op::ConvInputGradientPacked, ConvKind::InputGradient},
+                                 {Op::ConvWeightGradientPacked, ConvKind::WeightGradient}})
+    add_case(cases, op, g, shapes_of(g, ConvLayout::Packed, kind, 8), DType::F64, random, true);
+  const Geometry line{"1-d", 2, 3, 4, 1, {11}, {3}, {2}, {1}, {1}, {1}};
+  for (const DType dtype : {DType::F64, DType::F32})
+    for (const auto& [op, kind] : {std::pair{Op::Conv, ConvKind::Forward},
+                                   {Op::ConvInputGradient, ConvKind::InputGradient},
+                                   {Op::ConvWeightGradient, ConvKind::WeightGradient}})
+      add_case(cases, op, line, shapes_of(line, ConvLayout::ChannelsFirst, kind, 1), dtype, random, true);
+  cases.run();
+}
+
+TEST(Window, AllOps) {
+  struct Windows {
+    Shape image, windows;
+    Ints sizes, strides, low;
+  };
+  std::mt19937_64 random(5);
+  KernelCases cases;
+  for (const Windows& w :
+       {Windows{{2, 3, 8, 10}, {2, 3, 4, 5}, {1, 1, 2, 2}, {1, 1, 2, 2}, {0, 0, 0, 0}},
+        Windows{{2, 9, 7, 18}, {2, 5, 4, 18}, {1, 3, 3, 1}, {1, 2, 2, 1}, {0, 1, 1, 0}},
+        Windows{{3, 7}, {3, 2}, {1, 2}, {1, 3}, {0, 0}}, Windows{{5, 6}, {6, 3}, {3, 5}, {1, 2}, {2, 0}},
+        Windows{{2, 7, 7, 20}, {2, 7, 7, 20}, {1, 3, 3, 1}, {1, 1, 1, 1}, {0, 1, 1, 0}}})
+    for (const DType dtype : {DType::F32, DType::F64, DType::I32, DType::U8}) {
+      const Attributes attributes{{Attr::Sizes, w.sizes}, {Attr::Strides, w.strides}, {Attr::Low, w.low}};
+      const auto add = [&](Op op, const Shape& from, const TensorType& to) {
+        Literal x = random_literal({dtype, from}, random);
+        if (is_float(dtype) && op != Op::WindowSum && op != Op::WindowSpread)
+          for (int64_t i = 0; i < x.num_elements(); i += 5) x.set(i, i % 10 ? 1 : std::nan(""));  // ties, NaN
+        std::vector<Literal> arguments{x};
+        if (op == Op::WindowScatter || op == Op::WindowGather) {
+          Literal position(TensorType{DType::I32, w.windows});
+          for (int64_t i = 0; i < position.num_elements(); ++i)
+            position.set_int(i, static_cast<int64_t>(random() % num_elements(w.sizes)));
+          arguments.push_back(position);
+        }
+        cases.add(
+            std::string(op_info(op).name) + " " + to.str(), arguments, {4, 1e-6},
+            [&](GraphBuilder& b, const Values& v) { return Values{b.add_typed(op, v, to, attributes)}; });
+      };
+      add(Op::WindowSum, w.image, {dtype, w.windows});
+      add(Op::WindowSpread, w.windows, {dtype, w.image});
+      add(Op::WindowMax, w.image, {dtype, w.windows});
+      add(Op::WindowArgMax, w.image, {DType::I32, w.windows});
+      add(Op::WindowScatter, w.windows, {dtype, w.image});
+      add(Op::WindowGather, w.image, {dtype, w.windows});
+    }
+  cases.run();
+}
+
+}  // namespace
+}  // namespace nncc::testing
