@@ -1,20 +1,11 @@
 // What the schedules of reductions share: the body seen as a matrix.
 #pragma once
-#include <optional>
 #include <vector>
 
 #include "codegen/schedule.h"
+#include "ir/reduction_shape.h"
 
 namespace nncc {
-
-// The operand of every reduction of a body, axes of extent 1 left out, is [rows, cols]; `inner`, `outer` or
-// all axes are reduced.
-struct ReductionShape {
-  enum Kind { Full, Inner, Outer, Other } kind = Other;
-  int64_t rows = 1, cols = 1;
-  friend bool operator==(const ReductionShape&, const ReductionShape&) = default;
-};
-ReductionShape reduction_shape(const Graph& body, NodeId id);
 
 // The form of a body whose anchors are reductions: Generic unless the body has exactly what the form's
 // schedule expects.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 
+#include "ir/reduction_shape.h"
 #include "passes/fusion_rules.h"
 
 namespace nncc {
@@ -15,36 +16,6 @@ int64_t product(std::span<const int64_t> extents) {
   int64_t n = 1;
   for (int64_t extent : extents) n *= extent;
   return n;
-}
-
-struct ReduceShape {
-  enum Kind { Full, Inner, Outer, Odd } kind = Odd;
-  int64_t rows = 1, cols = 1;
-  friend bool operator==(const ReduceShape&, const ReduceShape&) = default;
-};
-
-// Axes of extent 1 count for nothing.
-ReduceShape reduce_shape(const Graph& graph, NodeId id) {
-  const Shape& shape = graph.type(graph[id].operands[0]).shape;
-  const auto& axes = graph[id].attributes.integers(Attr::Axes);
-  ReduceShape result;
-  int changes = 0;
-  std::optional<bool> outer, last;
-  for (int axis = 0; axis < static_cast<int>(shape.size()); ++axis) {
-    if (shape[axis] == 1) continue;
-    const bool reduced = std::find(axes.begin(), axes.end(), axis) != axes.end();
-    if (!outer) outer = reduced;
-    if (last && *last != reduced) ++changes;
-    last = reduced;
-    (reduced == *outer ? result.rows : result.cols) *= shape[axis];
-  }
-  if (!outer || changes > 1) return result;
-  if (changes == 0) {
-    if (!*outer) return result;
-    return {ReduceShape::Full, 1, result.rows};
-  }
-  result.kind = *outer ? ReduceShape::Outer : ReduceShape::Inner;
-  return result;
 }
 
 // The parts a value can play.
@@ -62,7 +33,7 @@ class Classifier {
 
   std::optional<KernelForm> classify() {
     NodeId contraction;
-    std::optional<ReduceShape> reduce;
+    std::optional<ReductionShape> reduce;
     for (NodeId id : nodes_) {
       const FusionRole role = fusion_role(graph_[id].op);
       if (role == FusionRole::Unsupported) return std::nullopt;
@@ -72,7 +43,7 @@ class Classifier {
         contraction = id;
       }
       if (role == FusionRole::Reduce) {
-        const ReduceShape shape = reduce_shape(graph_, id);
+        const ReductionShape shape = reduction_shape(graph_, id);
         if (reduce && *reduce != shape) return std::nullopt;
         reduce = shape;
       }
@@ -88,17 +59,17 @@ class Classifier {
     rows_ = reduce->rows;
     cols_ = reduce->cols;
     switch (reduce->kind) {
-      case ReduceShape::Full:
+      case ReductionShape::Full:
         if (is_reduction(KernelForm::FullReduce)) return KernelForm::FullReduce;
         if (is_single_row() && is_reduction(KernelForm::RowReduce)) return KernelForm::RowReduce;
         break;
-      case ReduceShape::Inner:
+      case ReductionShape::Inner:
         if (is_reduction(KernelForm::RowReduce)) return KernelForm::RowReduce;
         break;
-      case ReduceShape::Outer:
+      case ReductionShape::Outer:
         if (is_reduction(KernelForm::ColumnReduce)) return KernelForm::ColumnReduce;
         break;
-      case ReduceShape::Odd:
+      case ReductionShape::Other:
         if (nodes_.size() == 1) return KernelForm::Single;
         break;
     }
