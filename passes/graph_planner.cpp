@@ -365,9 +365,8 @@ void GraphPlanner::place_results() {
 
 // Order and arena.
 
-std::vector<int> GraphPlanner::stable_order() const {
+std::vector<int> GraphPlanner::order_by(const std::function<int(const std::set<int>&)>& choose) const {
   std::vector<int> order;
-  std::vector<bool> done(steps_.size(), false);
   std::vector<std::vector<int>> after(steps_.size());
   std::vector<size_t> waiting(steps_.size());
   std::set<int> ready;
@@ -377,14 +376,18 @@ std::vector<int> GraphPlanner::stable_order() const {
     for (int before : steps_[step].before) after[before].push_back(step);
   }
   while (!ready.empty()) {
-    const int step = *ready.begin();
-    ready.erase(ready.begin());
+    const int step = choose(ready);
+    ready.erase(step);
     order.push_back(step);
     for (int next : after[step])
       if (--waiting[next] == 0) ready.insert(next);
   }
   NNCC_CHECK(order.size() == steps_.size(), "the kernels cannot be ordered");
   return order;
+}
+
+std::vector<int> GraphPlanner::stable_order() const {
+  return order_by([](const std::set<int>& ready) { return *ready.begin(); });
 }
 
 // At each point the ready kernel after which the least is alive; the oldest of equals.
@@ -401,17 +404,8 @@ std::vector<int> GraphPlanner::frugal_order() const {
         writes[step].insert(storage);
     for (int storage : reads[step]) ++readers_left[storage];
   }
-  std::vector<std::vector<int>> after(steps_.size());
-  std::vector<size_t> waiting(steps_.size());
-  std::set<int> ready;
-  for (int step = 0; step < static_cast<int>(steps_.size()); ++step) {
-    waiting[step] = steps_[step].before.size();
-    if (waiting[step] == 0) ready.insert(step);
-    for (int before : steps_[step].before) after[before].push_back(step);
-  }
   std::vector<bool> alive(storages_.size(), false);
-  std::vector<int> order;
-  while (!ready.empty()) {
+  return order_by([&](const std::set<int>& ready) {
     int best = -1;
     int64_t best_growth = 0;
     for (int step : ready) {
@@ -422,14 +416,10 @@ std::vector<int> GraphPlanner::frugal_order() const {
         if (readers_left[storage] == 1) growth -= storages_[storage].bytes;
       if (best < 0 || growth < best_growth) best = step, best_growth = growth;
     }
-    ready.erase(best);
-    order.push_back(best);
     for (int storage : writes[best]) alive[storage] = true;
     for (int storage : reads[best]) --readers_left[storage];
-    for (int next : after[best])
-      if (--waiting[next] == 0) ready.insert(next);
-  }
-  return order;
+    return best;
+  });
 }
 
 GraphPlanner::Schedule GraphPlanner::schedule(std::vector<int> order) const {

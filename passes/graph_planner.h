@@ -1,5 +1,6 @@
 // Places and order for one graph; the part of plan-memory that looks at a single graph at a time.
 #pragma once
+#include <functional>
 #include <map>
 #include <set>
 #include <string>
@@ -90,6 +91,8 @@ class GraphPlanner {
   void place_results();
 
   // Order and arena.
+  // All steps, each after those that must come first: `choose` says which of the ready ones is next.
+  std::vector<int> order_by(const std::function<int(const std::set<int>& ready)>& choose) const;
   std::vector<int> stable_order() const;
   std::vector<int> frugal_order() const;
   struct Schedule {
