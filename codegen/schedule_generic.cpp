@@ -78,6 +78,8 @@ class Generic {
     const int lanes = options_.lanes(lowering_.body());
     if (node.types[0].shape.empty() || node.types[0].shape.back() < lanes || lanes == 1) return;
     const bool indices = node.op == Op::ArgMax || node.op == Op::ArgMin;
+    // Halide 14 forgets to guard the update of a tuple where the tail has one lane.
+    if (indices && node.types[0].shape.back() % lanes == 1) return;
     if (!indices) {
       if (!op_info(node.op).has(Reduction) || node.types[0].dtype == DType::Bool) return;
       const auto& axes = node.attributes.integers(Attr::Axes);

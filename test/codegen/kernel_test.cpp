@@ -186,6 +186,10 @@ TEST(Targets, SmallerVectors) {
     });
     cases.add("sums", {lit({133, 45})}, {20, 1e-3},
               [](GraphBuilder& b, const Values& x) { return Values{b.reduce(Op::ReduceSum, x[0], {0})}; });
+    for (int64_t columns : {5, 6, 9, 11, 17, 33})
+      cases.add("argmax", {lit({8, columns})}, {}, [](GraphBuilder& b, const Values& x) {
+        return Values{b.add(Op::ArgMax, x, {{Attr::Axis, int64_t{0}}})};
+      });
     for (int form = 0; form < 4; ++form) {
       const bool ta = form & 1, tb = form & 2;
       for (const auto& [m, k, n] : std::vector<std::array<int64_t, 3>>{
