@@ -81,7 +81,14 @@ void merge_across(const Graph& graph, FusionGroups& groups) {
 // What a group reads from another may be cheaper to compute again from what lies in memory anyway.
 class Recomputation {
  public:
-  Recomputation(const Graph& graph, FusionGroups& groups) : graph_(graph), groups_(groups) {}
+  Recomputation(const Graph& graph, FusionGroups& groups) : graph_(graph), groups_(groups) {
+    for (NodeId id : graph_.nodes()) {
+      if (graph_[id].op != Op::Eq && graph_[id].op != Op::Ne) continue;
+      for (Value operand : graph_[id].operands)
+        if (is_float(graph_.type(operand).dtype))
+          for (Value source : groups_.sources(operand)) compared_.insert(source.node);
+    }
+  }
 
   // How many values need not be stored any more.
   int run() {
@@ -119,7 +126,8 @@ class Recomputation {
 
   double bytes(NodeId id) const { return static_cast<double>(graph_[id].types[0].byte_size()); }
   bool is_cheap(NodeId id) const {
-    return fusion_role(graph_[id].op) == FusionRole::Pointwise && op_info(graph_[id].op).has(Cheap);
+    return fusion_role(graph_[id].op) == FusionRole::Pointwise && op_info(graph_[id].op).has(Cheap) &&
+           !compared_.contains(id);
   }
 
   // What it takes to compute a node in `group`, the node itself not being read.
@@ -153,6 +161,9 @@ class Recomputation {
 
   const Graph& graph_;
   FusionGroups& groups_;
+  // Numbers that are asked whether they are the same, such as the elements of which one is the largest: two
+  // kernels may round them differently.
+  std::set<NodeId> compared_;
 };
 
 // A value that is made from nothing and has to lie in several places is made in each: no place is a copy of

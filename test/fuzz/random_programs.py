@@ -30,7 +30,7 @@ BINARY = ["{} + {}", "{} - {}", "{} * {}", "{} / (abs({}) + 1)", "max({}, {})", 
           "where({0} > {1}, {0}, 0.5 * {1})", "tanh({}) * {}"]
 REDUCE = ["sum", "mean", "max", "min"]
 NORMS = ["layer_norm", "rms_norm"]
-OPTIMIZERS = ["sgd(0.05)", "momentum(0.01)", "nesterov(0.01)", "adagrad(0.01)", "rmsprop(0.01, eps = 0.01)",
+OPTIMIZERS = ["sgd(0.05)", "momentum(0.01)", "nesterov(0.01)", "adagrad(0.01, eps = 0.01)", "rmsprop(0.01, eps = 0.01)",
               "adam(0.01, eps = 0.01)", "adamw(0.01, eps = 0.01)", "adamax(0.01, eps = 0.01)",
               "nadam(0.01, eps = 0.01)", "adadelta(eps = 0.01)", "rmsprop_nesterov(0.01, eps = 0.01)", "own(0.02)"]
 STAGES = ["", "", "clip_norm(0.5) |> ", "clip_value(0.1) |> ", "l2_decay(0.01) |> "]   # not l1_decay: signs of rounding noise
