@@ -3,6 +3,7 @@
 #include <map>
 #include <mutex>
 #include <set>
+#include <sstream>
 
 #include "codegen/schedule.h"
 #include "ir/print.h"
@@ -71,6 +72,18 @@ class NameConstantBases final : public Halide::Internal::IRMutator {
   }
 };
 
+// Kernels check nothing when they run: a bound that Halide finds broken while it compiles is a bug of the
+// schedule.
+class CheckBounds final : public Halide::Internal::IRVisitor {
+  using IRVisitor::visit;
+  void visit(const Halide::Internal::AssertStmt* op) override {
+    if (!Halide::Internal::is_const_zero(op->condition)) return;
+    std::ostringstream message;
+    message << op->message;
+    throw InternalError("a schedule breaks its bounds: " + message.str());
+  }
+};
+
 // The native function and the bodies of its parallel loops.
 void append_kernel(Halide::Module& all, const KernelSource& source, const CodegenOptions& options) {
   const Graph& body = source.function->body;
@@ -94,6 +107,8 @@ void append_kernel(Halide::Module& all, const KernelSource& source, const Codege
           args.begin() + static_cast<std::ptrdiff_t>(first), args.end());
       for (size_t i = 0; i < outputs.size(); ++i) args[first + i] = outputs[pipeline.order[i]];
     }
+    CheckBounds check;
+    function.body.accept(&check);
     function.body = NameConstantBases().mutate(function.body);
     all.append(function);
   }

@@ -210,12 +210,10 @@ class Schedule {
   // out(n, m, b) from `sum` of the same coordinates, through what the body does with it.
   void define_output(const std::function<Expr(const Expr& n, const Expr& m, const Expr& b)>& sum) {
     const Shape& shape = body_[node_].types[0].shape;
-    lowering_.provide({node_, 0}, [&, sum, rank = shape.size()](const Index& index) {
-      const Shape batch(shape.begin(), shape.end() - 2);
-      const Expr b =
-          product_.batch == 1 ? Expr(0) : lowering_.flatten(batch, Index(index.begin(), index.end() - 2));
-      return sum(index[rank - 1], index[rank - 2], b);
-    });
+    // Whatever the shape in which the body looks at an element, it is this one. Said in other words, Halide
+    // would not see how much of the sum is needed.
+    const Expr here = sum(n_, m_, product_.batch == 1 ? Expr(0) : Expr(b_));
+    lowering_.provide({node_, 0}, [here](const Index&) { return here; });
     Index where = batch_index(b_);
     where.push_back(m_);
     where.push_back(n_);

@@ -190,6 +190,15 @@ TEST(Targets, SmallerVectors) {
       cases.add("argmax", {lit({8, columns})}, {}, [](GraphBuilder& b, const Values& x) {
         return Values{b.add(Op::ArgMax, x, {{Attr::Axis, int64_t{0}}})};
       });
+    // Several tiles of rows make one row of the other result.
+    cases.add("matmul and another shape of it", {lit({112, 7}), lit({7, 8}), lit({8})}, {20, 1e-4},
+              [](GraphBuilder& g, const Values& x) {
+                const Value p =
+                    g.add(Op::MatMul, {x[0], x[1]}, {{Attr::TransposeA, false}, {Attr::TransposeB, false}});
+                const Shape shape{7, 2, 8, 8};
+                const Value z = g.add(g.reshape(p, shape), g.broadcast(x[2], shape, {3}));
+                return Values{z, g.mul(g.reshape(z, {7, 128}), 2)};
+              });
     for (int form = 0; form < 4; ++form) {
       const bool ta = form & 1, tb = form & 2;
       for (const auto& [m, k, n] : std::vector<std::array<int64_t, 3>>{
