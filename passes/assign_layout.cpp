@@ -3,6 +3,7 @@
 #include <map>
 
 #include "ir/builder.h"
+#include "passes/channels_last.h"
 #include "passes/weight_values.h"
 
 namespace nncc {
@@ -58,11 +59,20 @@ int pack(Graph& graph, const std::set<NodeId>& weights, int vector_lanes) {
 }  // namespace
 
 bool assign_layout(Module& module, PassContext& context) {
+  ChannelsLastResult images;
   int packed = 0;
-  for (Entry& entry : module.entries)
+  for (Entry& entry : module.entries) {
+    const ChannelsLastResult result = put_channels_last(entry.graph, context.options);
+    images.convolutions += result.convolutions;
+    images.transposes += result.transposes;
+    images.bytes_transposed += result.bytes_transposed;
     packed += pack(entry.graph, weight_nodes(module, entry), context.options.vector_lanes);
+  }
+  context.count("convolutions over channels last", images.convolutions);
+  context.count("transposes between layouts", images.transposes);
+  context.count("bytes moved by transposes", images.bytes_transposed);
   context.count("products that read panels", packed);
-  return packed > 0;
+  return packed > 0 || images.convolutions > 0;
 }
 
 }  // namespace nncc
