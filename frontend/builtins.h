@@ -6,7 +6,8 @@
 //   is_integer(x)           a constant bool: whether x is an int or a tensor of integers
 //   is_float(x), is_tensor(x), is_list(x), is_string(x)   likewise
 //   dtype(x)                the element type of x, for cast
-//   check(condition, text)  an error at the call in the user's file unless the constant condition holds; two more
+//   check(condition, text)  an error at the call in the user's file unless the constant condition holds; two
+//   more
 //                           constants are shown as what was found and what was expected
 #pragma once
 #include <span>
@@ -65,6 +66,7 @@ const Builtin* find_builtin(std::string_view name);
 std::vector<Builtin> elementwise_builtins();  // builtins_elementwise.cpp
 std::vector<Builtin> reduction_builtins();    // builtins_reduction.cpp
 std::vector<Builtin> shape_builtins();        // builtins_shape.cpp
+std::vector<Builtin> spatial_builtins();      // builtins_spatial.cpp: convolutions and windows
 std::vector<Builtin> entry_builtins();        // builtins_entry.cpp: what needs the tracer
 
 }  // namespace nncc
