@@ -150,6 +150,30 @@ void put_buffers_on_stack(llvm::Module& module) {
     if (llvm::Function* function = module.getFunction(name)) function->eraseFromParent();
 }
 
+// The calls that hide infinities and NaN, see kOpaqueNumber. The variables are not constant to LLVM either.
+void load_opaque_numbers(llvm::Module& module) {
+  std::map<uint64_t, llvm::GlobalVariable*> variables[2];
+  for (const bool wide : {false, true}) {
+    llvm::Function* function = module.getFunction(kOpaqueNumber + (wide ? "64" : "32"));
+    if (!function) continue;
+    const std::vector<llvm::User*> users(function->user_begin(), function->user_end());
+    for (llvm::User* user : users) {
+      auto* call = llvm::cast<llvm::CallInst>(user);
+      const llvm::APInt& bits = llvm::cast<llvm::ConstantInt>(call->getArgOperand(0))->getValue();
+      llvm::GlobalVariable*& variable = variables[wide][bits.getZExtValue()];
+      if (!variable) {
+        const auto& format = wide ? llvm::APFloat::IEEEdouble() : llvm::APFloat::IEEEsingle();
+        variable = new llvm::GlobalVariable(
+            module, call->getType(), /*isConstant=*/false, llvm::GlobalValue::InternalLinkage,
+            llvm::ConstantFP::get(module.getContext(), llvm::APFloat(format, bits)), "nn_number");
+      }
+      call->replaceAllUsesWith(new llvm::LoadInst(call->getType(), variable, "", call));
+      call->eraseFromParent();
+    }
+    function->eraseFromParent();
+  }
+}
+
 bool is_output_store(const llvm::Instruction& instruction) {
   const llvm::Value* address = nullptr;
   if (const auto* store = llvm::dyn_cast<llvm::StoreInst>(&instruction))
@@ -208,6 +232,7 @@ std::unique_ptr<llvm::Module> compile_kernels(std::span<const KernelSource> sour
     }
   }
   put_buffers_on_stack(*module);
+  load_opaque_numbers(*module);
   // Bodies of parallel loops have the kernel's symbol in their names.
   for (const KernelSource& source : sources)
     if (has_several_results_in_one_loop(source.function->body))

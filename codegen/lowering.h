@@ -24,6 +24,11 @@ Halide::Type compute_type(DType);
 // An expression of the compute type as it lies in memory.
 Halide::Expr to_storage(const Halide::Expr& e, DType dtype);
 
+// Halide tells LLVM that there are no infinities and no NaN: arithmetic on one that LLVM sees has any result.
+// So such constants are calls of a function of their bits, by this name and the type's bits, until LLVM's
+// passes are through; then compile_kernels() makes each a load.
+inline const std::string kOpaqueNumber = "nn_opaque_f";
+
 class Lowering {
  public:
   // `accurate`: no form that costs digits. `name` makes those of constants in the object unique. The body

@@ -1,6 +1,7 @@
 #include "codegen/lowering_rules.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <limits>
 
@@ -61,13 +62,15 @@ Expr constant_element(const Literal& literal, int64_t i, Type type) {
   return make_const(type, literal.integer(i));
 }
 
-// A number of the compute type; NaN is made of its bits, as folding it under fast-math flags would give
-// anything.
+// A number of the compute type. Infinities and NaN are hidden in a call, see kOpaqueNumber.
 Expr number(const Literal& literal, int64_t i, Type type) {
-  if (type.is_float() && std::isnan(literal.real(i))) {
-    if (type.bits() == 64)
-      return Halide::reinterpret<double>(make_const(Halide::UInt(64), 0x7ff8000000000000));
-    return Halide::reinterpret<float>(make_const(Halide::UInt(32), 0x7fc00000));
+  if (type.is_float() && !std::isfinite(literal.real(i))) {
+    const Type bits = Halide::UInt(type.bits());
+    const uint64_t pattern = type.bits() == 64 ? std::bit_cast<uint64_t>(literal.real(i))
+                                               : std::bit_cast<uint32_t>(static_cast<float>(literal.real(i)));
+    return Halide::Internal::Call::make(type, kOpaqueNumber + std::to_string(type.bits()),
+                                        {Halide::Internal::UIntImm::make(bits, pattern)},
+                                        Halide::Internal::Call::PureExtern);
   }
   return constant_element(literal, i, type);
 }

@@ -199,6 +199,18 @@ TEST(Targets, SmallerVectors) {
                 const Value z = g.add(g.reshape(p, shape), g.broadcast(x[2], shape, {3}));
                 return Values{z, g.mul(g.reshape(z, {7, 128}), 2)};
               });
+    // Softmax of masked rows: which columns a row has follows from its number.
+    for (int64_t t : {2, 4})
+      cases.add("causal softmax", {lit({4, 2, t, t})}, {20, 1e-6}, [t](GraphBuilder& b, const Values& x) {
+        const Shape shape{4, 2, t, t};
+        const Value row = b.broadcast(b.iota({DType::I32, {t}}, 0), shape, {2});
+        const Value column = b.broadcast(b.iota({DType::I32, {t}}, 0), shape, {3});
+        const Value y = b.select(b.add(Op::Ge, {row, column}), x[0],
+                                 b.splat_like(x[0], -std::numeric_limits<double>::infinity()));
+        const Value m = b.reduce(Op::ReduceMax, y, {3}),
+                    e = b.add(Op::Exp, {b.sub(y, b.broadcast(m, shape, {0, 1, 2}))});
+        return Values{b.div(e, b.broadcast(b.reduce(Op::ReduceSum, e, {3}), shape, {0, 1, 2}))};
+      });
     for (int form = 0; form < 4; ++form) {
       const bool ta = form & 1, tb = form & 2;
       for (const auto& [m, k, n] : std::vector<std::array<int64_t, 3>>{
