@@ -5,6 +5,7 @@
 #include "passes/cse.h"
 #include "passes/dce.h"
 #include "passes/flatten_updates.h"
+#include "passes/fold_batch_norm.h"
 #include "passes/fold_constants.h"
 #include "passes/fuse_kernels.h"
 #include "passes/fuse_softmax_cross_entropy.h"
@@ -32,7 +33,10 @@ std::span<const PassInfo> all_passes() {
       {"flatten-updates", "computes the new values of a slab's variables together", flatten_updates},
       {"reduce-strength", "multiplies instead of dividing by what is the same for many elements",
        reduce_strength},
-      {"assign-layout", "keeps images with channels last where convolutions want them, and packs weights into panels",
+      {"fold-batch-norm", "folds scales and shifts of channels into weights, in inference entries",
+       fold_batch_norm},
+      {"assign-layout",
+       "keeps images with channels last where convolutions want them, and packs weights into panels",
        assign_layout},
       {"hoist-weights", "takes what depends on the weights alone out of inference entries", hoist_weights},
       {"fuse-kernels", "outlines groups of nodes into kernel functions", fuse_kernels},
@@ -49,7 +53,8 @@ std::span<const NamedPipeline> named_pipelines() {
       {"O2",
        "fuse-softmax-cross-entropy,inline,canonicalize,cse,"
        "autodiff,canonicalize,fold-constants,cse,canonicalize,cse,dce,"
-       "widen-scalars,flatten-updates,reduce-strength,assign-layout,hoist-weights,fuse-kernels,plan-memory"},
+       "widen-scalars,flatten-updates,reduce-strength,fold-batch-norm,assign-layout,hoist-weights,fuse-"
+       "kernels,plan-memory"},
   };
   return kPipelines;
 }
@@ -63,6 +68,9 @@ std::span<const PassOrder> pass_orders() {
       {"flatten-updates", "fuse-kernels", "kernels hide the arithmetic of updates"},
       {"autodiff", "widen-scalars", "gradients are found before scalars change their type"},
       {"widen-scalars", "fuse-kernels", "kernels hide the arithmetic of scalars"},
+      {"inline", "fold-batch-norm", "calls hide the arithmetic of batch_norm"},
+      {"autodiff", "fold-batch-norm", "the gradient is that of the program's own weights"},
+      {"fold-batch-norm", "assign-layout", "packed weights are not scaled"},
       {"inline", "assign-layout", "calls hide products"},
       {"autodiff", "assign-layout", "packed products have no gradient"},
       {"assign-layout", "hoist-weights", "the packing of weights is what is hoisted most"},
