@@ -38,6 +38,8 @@ Pipeline schedule(Lowering& lowering, const ScheduleOptions& options) {
       return schedule_elementwise(lowering, options);
     case ScheduleForm::MatMul:
       return schedule_matmul(lowering, options);
+    case ScheduleForm::Convolution:
+      return schedule_convolution(lowering, options);
     case ScheduleForm::RowReduction:
       return schedule_row_reduction(lowering, options);
     case ScheduleForm::ColumnReduction:

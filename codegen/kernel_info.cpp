@@ -2,6 +2,7 @@
 
 #include "codegen/kernel.h"
 #include "codegen/schedule.h"
+#include "ir/convolution.h"
 
 namespace nncc {
 namespace {
@@ -30,7 +31,12 @@ KernelInfo describe_kernel(const Function& function) {
     const OpInfo& op = op_info(node.op);
     if (node.types.empty()) continue;
     const int64_t elements = node.types[0].num_elements();
-    if (op.has(Contraction)) {
+    if (is_convolution(node.op)) {
+      const Convolution conv = convolution(body, node);
+      info.flops += static_cast<uint64_t>(2 * conv.num_products());
+      anchors += (anchors.empty() ? "" : " + ") + std::string(op.name) + " " +
+                 extents_text(node.types[0].shape) + " window " + extents_text(conv.window);
+    } else if (op.has(Contraction)) {
       const int64_t k = depth_of_product(body, node);
       info.flops += static_cast<uint64_t>(2 * k * elements);
       Shape extents = node.types[0].shape;

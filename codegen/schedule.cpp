@@ -22,6 +22,8 @@ std::string_view schedule_form_name(ScheduleForm form) {
       return "elementwise";
     case ScheduleForm::MatMul:
       return "matmul";
+    case ScheduleForm::Convolution:
+      return "convolution";
     case ScheduleForm::RowReduction:
       return "row reduction";
     case ScheduleForm::ColumnReduction:
@@ -37,12 +39,9 @@ std::string_view schedule_form_name(ScheduleForm form) {
 namespace {
 
 // Every result has one element for each of the product's, and reads it at the same place.
-bool is_matmul_body(const Graph& body) {
-  Value product;
-  for (NodeId id : body.nodes())
-    if (op_info(body[id].op).has(Contraction)) product = {id, 0};
+bool is_element_by_element(const Graph& body, Value product) {
   const int64_t size = body.type(product).num_elements();
-  const auto is_element_by_element = [&](NodeId id) {
+  const auto reads_in_place = [&](NodeId id) {
     const Node& node = body[id];
     return op_info(node.op).has(Elementwise) || node.op == Op::Reshape;
   };
@@ -50,7 +49,7 @@ bool is_matmul_body(const Graph& body) {
     if (body.type(r.value).num_elements() != size) return false;
   const NodeId roots[] = {product.node};
   for (NodeId id : body.descendants(roots))
-    if (id != product.node && !is_element_by_element(id)) return false;
+    if (id != product.node && !reads_in_place(id)) return false;
   return true;
 }
 
@@ -58,16 +57,21 @@ bool is_matmul_body(const Graph& body) {
 
 ScheduleForm schedule_form(const Graph& body) {
   int reductions = 0, products = 0, spatial = 0;
+  Value product;
   for (NodeId id : body.nodes()) {
     const OpInfo& info = op_info(body[id].op);
     reductions += info.has(Reduction);
-    if (info.has(Contraction)) ++products;
+    if (info.has(Contraction)) ++products, product = {id, 0};
     spatial += info.has(Window) || is_convolution(body[id].op);
   }
   if (reductions + products + spatial == 0) return ScheduleForm::Elementwise;
   if (has_half_floats(body)) return ScheduleForm::Generic;
-  if (spatial > 0) return ScheduleForm::Generic;
-  if (products == 1 && reductions == 0 && is_matmul_body(body)) return ScheduleForm::MatMul;
+  const bool one_product = products == 1 && reductions == 0 && is_element_by_element(body, product);
+  if (spatial > 0)
+    return one_product && spatial == 1 && has_convolution_schedule(body, product.node)
+               ? ScheduleForm::Convolution
+               : ScheduleForm::Generic;
+  if (one_product) return ScheduleForm::MatMul;
   if (products == 0) return reduction_form(body);
   return ScheduleForm::Generic;
 }

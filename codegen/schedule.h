@@ -15,6 +15,7 @@ namespace nncc {
 enum class ScheduleForm {
   Elementwise,      // nothing but elementwise ops and movement
   MatMul,           // one product, and what is done with each of its elements
+  Convolution,      // one convolution over packed weights, and what is done with each of its elements
   RowReduction,     // reductions over the last axis, and what is done along the rows
   ColumnReduction,  // one reduction over the leading axes
   FullReduction,    // sums over everything to scalars
@@ -46,6 +47,7 @@ struct ScheduleOptions {
 
 Pipeline schedule_elementwise(Lowering&, const ScheduleOptions&);
 Pipeline schedule_matmul(Lowering&, const ScheduleOptions&);
+Pipeline schedule_convolution(Lowering&, const ScheduleOptions&);
 Pipeline schedule_row_reduction(Lowering&, const ScheduleOptions&);
 Pipeline schedule_column_reduction(Lowering&, const ScheduleOptions&);
 Pipeline schedule_full_reduction(Lowering&, const ScheduleOptions&);
@@ -71,6 +73,9 @@ std::vector<Halide::Var> axis_vars(const std::string& prefix, size_t rank);
 std::vector<Halide::Var> reversed(std::vector<Halide::Var> vars);
 Index reversed(Index index);
 Index as_index(const std::vector<Halide::Var>& vars);
+
+// Whether schedule_convolution() covers the contraction.
+bool has_convolution_schedule(const Graph& body, NodeId id);
 
 // Constant bounds and row-major strides for the output buffers of `f`, whose dimensions are extents[n - 1],
 // …, extents[0].

@@ -91,4 +91,29 @@ Convolution convolution(const Graph& graph, const Node& node) {
   return convolution(node.op, operands, node.types[0], node.attributes);
 }
 
+int convolution_lanes(int64_t panel_channels, int64_t columns, int element_bytes, int vector_bytes) {
+  const int vector = vector_bytes / element_bytes;
+  // Four vectors need fewer pixels in a tile: for short rows.
+  std::vector<std::pair<int, double>> choices = {{2 * vector, 1}, {vector, 1.03}};
+  if (columns < 4 && vector_bytes >= 64) choices.insert(choices.begin(), {4 * vector, 1});
+  // Half as wide vectors: as fast where there are two units for them, else half as fast.
+  if (vector_bytes >= 64) choices.emplace_back(vector / 2, 1.15);
+  if (vector_bytes >= 32) choices.emplace_back(16 / element_bytes, vector_bytes >= 64 ? 2.3 : 2);
+  int best = vector;
+  double best_cost = 1e300;
+  for (const auto& [lanes, cost] : choices) {
+    const int64_t computed = (panel_channels + lanes - 1) / lanes * lanes;
+    if (static_cast<double>(computed) * cost < best_cost)
+      best_cost = static_cast<double>(computed) * cost, best = lanes;
+  }
+  return best;
+}
+
+int convolution_lanes(const Convolution& conv, int element_bytes, int vector_bytes) {
+  const bool by_data = conv.kind == ConvKind::InputGradient;
+  const int64_t columns =
+      by_data ? (conv.input.back() + conv.strides.back() - 1) / conv.strides.back() : conv.output.back();
+  return convolution_lanes(conv.panel_channels(), columns, element_bytes, vector_bytes);
+}
+
 }  // namespace nncc

@@ -68,4 +68,11 @@ Convolution convolution(Op op, std::span<const TensorType> operands, const Tenso
 Convolution convolution(const Graph& graph, const Node& node);
 bool is_convolution(Op op);
 
+// The lanes of the panels that a kernel for `panel_channels` channels (see there) wants, computing rows of
+// `columns` pixels each (of one residue modulo the stride, in a gradient by data) with vectors of
+// `vector_bytes` bytes. A panel is as wide as the tile of sums that is kept in registers: one to four
+// vectors.
+int convolution_lanes(int64_t panel_channels, int64_t columns, int element_bytes, int vector_bytes);
+int convolution_lanes(const Convolution& conv, int element_bytes, int vector_bytes);
+
 }  // namespace nncc

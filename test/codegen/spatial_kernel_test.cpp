@@ -119,6 +119,91 @@ TEST(Convolution, OtherElementTypes) {
   cases.run();
 }
 
+const Op kPackedByKind[] = {Op::ConvPacked, Op::ConvInputGradientPacked};
+
+// Geometry, lanes and what follows, each where the schedule of one convolution takes another way: tails of
+// columns and channels, parts of a panel, several images to a tile, windows larger than the image, long
+// windows, residues without taps.
+struct FusedCase {
+  Geometry geometry;
+  int64_t lanes;
+};
+std::vector<FusedCase> fused_cases() {
+  return {
+      {{"full tiles", 2, 16, 64, 1, {9, 14}, {3, 3}, {1, 1}, {1, 1}, {1, 1}, {1, 1}}, 32},
+      {{"tails", 1, 5, 37, 1, {6, 19}, {3, 3}, {1, 1}, {1, 1}, {1, 1}, {1, 1}}, 16},
+      {{"wide tail", 2, 3, 83, 1, {5, 9}, {3, 3}, {1, 1}, {1, 1}, {1, 1}, {1, 1}}, 64},
+      {{"parts of a panel", 1, 4, 200, 1, {4, 5}, {2, 2}, {1, 1}, {0, 0}, {1, 1}, {1, 1}}, 96},
+      {{"odd lanes", 2, 4, 7, 1, {5, 11}, {3, 3}, {1, 1}, {1, 1}, {1, 1}, {1, 1}}, 5},
+      {{"24 lanes", 1, 4, 48, 1, {5, 11}, {3, 3}, {1, 1}, {1, 1}, {1, 1}, {1, 1}}, 24},
+      {{"one lane", 1, 8, 3, 1, {6, 6}, {3, 3}, {1, 1}, {1, 1}, {1, 1}, {1, 1}}, 1},
+      {{"few channels", 3, 1, 6, 1, {12, 12}, {5, 5}, {1, 1}, {2, 2}, {2, 2}, {1, 1}}, 8},
+      {{"few results", 2, 16, 3, 1, {9, 10}, {9, 9}, {1, 1}, {4, 4}, {4, 4}, {1, 1}}, 4},
+      {{"one pixel", 6, 8, 32, 1, {1, 1}, {3, 3}, {1, 1}, {1, 1}, {1, 1}, {1, 1}}, 16},
+      {{"short rows", 6, 8, 32, 1, {5, 3}, {3, 3}, {1, 1}, {1, 1}, {1, 1}, {1, 1}}, 32},
+      {{"smaller than the window", 2, 3, 8, 1, {2, 3}, {7, 5}, {1, 1}, {3, 2}, {3, 2}, {1, 1}}, 8},
+      {{"far outside", 1, 3, 16, 1, {4, 5}, {3, 3}, {1, 1}, {4, 5}, {6, 4}, {1, 1}}, 16},
+      {{"cropped", 1, 3, 16, 1, {9, 9}, {3, 3}, {2, 2}, {0, 0}, {-1, -2}, {1, 1}}, 16},
+      {{"a line", 2, 4, 16, 1, {1, 40}, {1, 15}, {1, 1}, {0, 7}, {0, 7}, {1, 1}}, 16},
+      {{"a column", 2, 4, 16, 1, {20, 1}, {5, 1}, {2, 1}, {2, 0}, {2, 0}, {1, 1}}, 16},
+      {{"stem", 1, 3, 32, 1, {20, 23}, {7, 7}, {2, 2}, {3, 3}, {3, 3}, {1, 1}}, 32},
+      {{"1x1 s2", 2, 8, 32, 1, {7, 8}, {1, 1}, {2, 2}, {0, 0}, {0, 0}, {1, 1}}, 32},
+      {{"1x1 of one channel", 2, 1, 32, 1, {4, 5}, {1, 1}, {1, 1}, {0, 0}, {0, 0}, {1, 1}}, 32},
+      {{"3x3 s2", 2, 6, 40, 1, {9, 12}, {3, 3}, {2, 2}, {1, 1}, {1, 1}, {1, 1}}, 16},
+      {{"4x4 s2", 1, 8, 16, 1, {14, 14}, {4, 4}, {2, 2}, {1, 1}, {1, 1}, {1, 1}}, 16},
+      {{"2x2 s2", 1, 8, 16, 1, {6, 6}, {2, 2}, {2, 2}, {0, 0}, {0, 0}, {1, 1}}, 16},
+      {{"5x5 s3", 1, 4, 16, 1, {11, 13}, {5, 5}, {3, 3}, {2, 1}, {1, 2}, {1, 1}}, 16},
+      {{"s4 less than its stride", 1, 4, 8, 1, {9, 9}, {2, 3}, {4, 4}, {0, 0}, {0, 0}, {1, 1}}, 8},
+      {{"uneven strides", 2, 3, 16, 1, {9, 11}, {2, 3}, {3, 1}, {0, 2}, {1, 0}, {2, 1}}, 16},
+      {{"dilated s2", 1, 4, 16, 1, {13, 12}, {3, 3}, {2, 2}, {2, 2}, {2, 2}, {2, 2}}, 16},
+      {{"dilated 3 s2", 1, 4, 16, 1, {13, 12}, {3, 3}, {2, 2}, {3, 3}, {3, 3}, {3, 3}}, 16},
+      {{"groups", 2, 32, 64, 2, {6, 9}, {3, 3}, {1, 1}, {1, 1}, {1, 1}, {1, 1}}, 16},
+      {{"groups s2", 1, 16, 32, 4, {6, 9}, {3, 3}, {2, 2}, {1, 1}, {1, 1}, {1, 1}}, 4},
+  };
+}
+
+// Bias, scale, residual and activation; a second result of another type.
+void add_fused(KernelCases& cases, Op op, const FusedCase& fused, DType dtype, std::mt19937_64& random) {
+  const Geometry& g = fused.geometry;
+  const bool by_data = op == Op::ConvInputGradientPacked;
+  const Shapes shapes =
+      shapes_of(g, ConvLayout::Packed, by_data ? ConvKind::InputGradient : ConvKind::Forward, fused.lanes);
+  const TensorType result{dtype, by_data ? shapes.x : shapes.y};
+  Attributes attributes{
+      {Attr::Strides, g.strides}, {Attr::Low, g.low}, {Attr::Dilation, g.dilation}, {Attr::Groups, g.groups}};
+  cases.add(std::string(op_info(op).name) + " " + g.name + " " + std::string(dtype_name(dtype)),
+            {random_literal({dtype, by_data ? shapes.y : shapes.x}, random),
+             random_literal({dtype, shapes.w}, random), random_literal({dtype, {result.shape[3]}}, random),
+             random_literal(result, random)},
+            {64, dtype == DType::F64 ? 1e-11 : 2e-4}, [&](GraphBuilder& b, const Values& x) {
+              const Value y = b.add_typed(op, {x[0], x[1]}, result, attributes);
+              const Value biased = b.add(y, b.broadcast(x[2], result.shape, {3}));
+              const Value sum = b.add(b.mul(biased, 0.5), x[3]);
+              return Values{b.add(Op::Max, {sum, b.splat(result, 0)}),
+                            b.reshape(b.cast(sum, DType::F32), {result.num_elements()})};
+            });
+}
+
+TEST(Convolution, WithWhatFollows) {
+  for (const char* target : {"", "x86-64-v2", "x86-64-v3"})
+    for (const int threads : {1, 2}) {
+      if (*target && threads == 2) continue;
+      SCOPED_TRACE(std::string(target) + " on " + std::to_string(threads));
+      Diagnostics diags;
+      const auto other = *target ? find_target(target, diags) : nullptr;
+      const TargetInfo& info = other ? *other : host_target();
+      if (info.vector_lanes > host_target().vector_lanes) continue;
+      std::mt19937_64 random(6);
+      KernelCases cases(threads, info);
+      for (const FusedCase& fused : fused_cases())
+        for (const Op op : kPackedByKind) {
+          add_fused(cases, op, fused, DType::F32, random);
+          if (threads == 2) add_fused(cases, op, fused, DType::F64, random);
+        }
+      cases.run();
+    }
+}
+
 TEST(Window, AllOps) {
   struct Windows {
     Shape image, windows;

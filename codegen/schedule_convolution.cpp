@@ -1,0 +1,323 @@
+// One convolution over packed weights, and what follows it, done in registers: a tile of `vectors` x
+// `columns` pixels of one row (of `images` images where rows are short) runs over all taps and channels,
+// reading its panel of weights as one stream. Nothing is padded or copied: the loop over rows of the window
+// is as long as it has rows inside of the image, and columns outside are zeros that fold away in the first
+// and last tile. A gradient by data with strides is as many such sums as there are residues of (row, column)
+// modulo the strides, each with its own taps and none with a test inside; one tile covers a pixel of each.
+#include <algorithm>
+#include <limits>
+#include <numeric>
+
+#include "codegen/schedule.h"
+#include "ir/convolution.h"
+#include "ir/diagnostic.h"
+
+namespace nncc {
+using Halide::Expr;
+using Halide::Func;
+using Halide::RDom;
+using Halide::TailStrategy;
+using Halide::Var;
+
+namespace {
+
+int as_int(int64_t i) { return static_cast<int>(i); }
+int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+// The taps along one axis of the results q * step + residue, q = 0, 1, …: tap j of `count` has weight
+// first + j * every and reads element q * scale + j * delta + offset.
+struct Taps {
+  int first = 0, every = 1, count = 0;
+  int scale = 1, delta = 1, offset = 0;
+};
+
+struct Axis {
+  int extent = 0;         // of the result
+  int source_extent = 0;  // of what is read
+  int step = 1;           // one set of taps for each residue modulo this
+  std::vector<Taps> taps;
+
+  int count() const { return as_int(ceil_div(extent, step)); }
+  // Whether some tap of q = 0 .. last reads outside.
+  bool reads_outside(int last) const {
+    return std::any_of(taps.begin(), taps.end(), [&](const Taps& t) {
+      if (t.count == 0) return false;
+      const int span = (t.count - 1) * t.delta;
+      return t.offset + std::min(span, 0) < 0 ||
+             last * t.scale + t.offset + std::max(span, 0) >= source_extent;
+    });
+  }
+};
+
+Axis make_axis(const Convolution& conv, size_t i) {
+  const int stride = as_int(conv.strides[i]), dilation = as_int(conv.dilation[i]), low = as_int(conv.low[i]),
+            window = as_int(conv.window[i]);
+  if (conv.kind == ConvKind::Forward)
+    return {as_int(conv.output[i]), as_int(conv.input[i]), 1, {{0, 1, window, stride, dilation, -low}}};
+  // dx[q * stride + residue] reads dy[t] through tap k where t * stride + k * dilation - low is that place.
+  Axis axis{as_int(conv.input[i]), as_int(conv.output[i]), stride, {}};
+  const int every = stride / std::gcd(stride, dilation);
+  for (int residue = 0; residue < stride; ++residue) {
+    Taps taps;
+    int first = 0;
+    while (first < every && (residue + low - first * dilation) % stride != 0) ++first;
+    if (first < every && first < window) {
+      taps.first = first;
+      taps.every = every;
+      taps.count = (window - 1 - first) / every + 1;
+      taps.delta = -every * dilation / stride;
+      taps.offset = (residue + low - first * dilation) / stride;
+    }
+    axis.taps.push_back(taps);
+  }
+  return axis;
+}
+
+// Longer windows keep their loop over columns.
+constexpr int kUnrolledTaps = 11;
+
+struct Recipe {
+  int lanes = 16;                            // of a vector
+  int vectors = 2, columns = 7, images = 1;  // the tile
+  bool panels_outermost = true;              // else images
+};
+
+// So many sums in flight hide the latency of a multiply-add: on Zen 4 one of 64 bytes a cycle, 4 cycles long.
+// More would not be faster, and with little provocation they spill.
+std::pair<int, int> sums_range(const ScheduleOptions& options) {
+  return options.vector_registers < 32 ? std::pair(8, 10) : std::pair(8, 16);
+}
+
+// The width of a tile of `vectors` vectors: little computed beyond the end of the row, many sums.
+int choose_columns(int columns, int vectors, std::pair<int, int> sums) {
+  const int least = std::max(1, sums.first / vectors), most = std::max(1, sums.second / vectors);
+  if (columns <= most) return columns;
+  int best = most;
+  double best_cost = std::numeric_limits<double>::max();
+  for (int c = most; c >= least; --c) {
+    const int tiles = as_int(ceil_div(columns, c));
+    // A row that is not a multiple ends with a test for each pixel.
+    const double cost = static_cast<double>(tiles * c) / columns + (columns % c ? 0.02 : 0) + 0.02 / c;
+    if (cost < best_cost) best_cost = cost, best = c;
+  }
+  return best;
+}
+
+Recipe choose(const Convolution& conv, const Axis& x, int64_t element_bytes, int vector_lanes,
+              const ScheduleOptions& options) {
+  Recipe r;
+  const int lanes = as_int(conv.lanes);
+  r.lanes = lanes <= vector_lanes ? lanes : std::gcd(lanes, vector_lanes);
+  r.vectors = lanes / r.lanes;
+  if (r.vectors > 4)
+    for (r.vectors = 4; (lanes / r.lanes) % r.vectors != 0;) --r.vectors;
+  const auto sums = sums_range(options);
+  r.columns = choose_columns(x.count(), r.vectors, sums);
+  for (int images = 1; images <= conv.batch && images * r.columns * r.vectors <= sums.second; ++images)
+    if (conv.batch % images == 0 && (r.images * r.columns * r.vectors < sums.first)) r.images = images;
+  // What has to come from beyond the second-level cache in either order of the loops.
+  const double cache = 512 << 10;
+  const bool forward = conv.kind == ConvKind::Forward;
+  const double source = static_cast<double>(element_bytes * conv.batch *
+                                            (forward ? conv.in_channels * num_elements(conv.input)
+                                                     : conv.out_channels * num_elements(conv.output)));
+  const double weights = static_cast<double>(element_bytes * conv.out_channels * conv.in_per_group() *
+                                             num_elements(conv.window));
+  const auto panels = static_cast<double>(conv.panels_per_group());
+  r.panels_outermost = source * (source > cache ? panels : 1) + weights <=
+                       weights * (weights > cache ? static_cast<double>(conv.batch) : 1) + source;
+  return r;
+}
+
+class Schedule {
+ public:
+  Schedule(Lowering& lowering, const ScheduleOptions& options)
+      : lowering_(lowering), options_(options), body_(lowering.body()) {
+    for (NodeId id : body_.nodes())
+      if (is_convolution(body_[id].op)) node_ = id;
+    NNCC_CHECK(static_cast<bool>(node_), "no convolution in the kernel");
+    const Node& node = body_[node_];
+    conv_ = convolution(body_, node);
+    y_axis_ = make_axis(conv_, 0);
+    x_axis_ = make_axis(conv_, 1);
+    type_ = compute_type(node.types[0].dtype);
+    recipe_ = choose(conv_, x_axis_, type_.bytes(), options.lanes(type_), options);
+    width_ = recipe_.vectors * recipe_.lanes;
+    channels_ = as_int(node.types[0].shape[3]);
+  }
+
+  Pipeline build();
+
+ private:
+  Func define_sum(const Taps& y, const Taps& x, const std::string& name);
+  void schedule_sum(Func sum, bool unroll);
+  void define_output(const std::vector<Func>& sums);
+  void parallelize();
+
+  Lowering& lowering_;
+  const ScheduleOptions& options_;
+  const Graph& body_;
+  NodeId node_;
+  Convolution conv_;
+  Axis y_axis_, x_axis_;
+  Halide::Type type_;
+  Recipe recipe_;
+  int width_ = 0;     // channels of a tile
+  int channels_ = 0;  // of the result
+  Var o_{"o"}, x_{"x"}, y_{"y"}, n_{"n"}, t_{"t"}, p_{"p"};
+  Var oi_{"oi"}, po_{"po"}, xi_{"xi"}, xo_{"xo"}, yi_{"yi"}, yo_{"yo"}, ni_{"ni"}, no_{"no"};
+  Func out_{"out"};
+};
+
+// sum(t, x, y, p, n): channel t of tile p. Undefined if there is no tap.
+Func Schedule::define_sum(const Taps& y, const Taps& x, const std::string& name) {
+  if (y.count == 0 || x.count == 0) return {};
+  const bool forward = conv_.kind == ConvKind::Forward;
+  const int depth = as_int(forward ? conv_.in_per_group() : conv_.out_per_group());
+  Halide::Region region;
+  for (int extent : {x.count, depth, y.count})
+    if (extent > 1) region.emplace_back(0, extent);
+  RDom r = region.empty() ? RDom() : RDom(region, name + "_r");
+  int dimension = 0;
+  const auto variable = [&](int extent) { return extent > 1 ? Expr(r[dimension++]) : Expr(0); };
+  const Expr kx = variable(x.count), c = variable(depth), ky = variable(y.count);
+
+  const Expr row = Halide::Internal::simplify(y_ * y.scale + ky * y.delta + y.offset);
+  const Expr column = Halide::Internal::simplify(x_ * x.scale + kx * x.delta + x.offset);
+  const int rows = y_axis_.source_extent, columns = x_axis_.source_extent;
+  const bool rows_outside = y_axis_.reads_outside(y_axis_.count() - 1);
+  const int computed = as_int(ceil_div(x_axis_.count(), recipe_.columns)) * recipe_.columns;
+  const bool columns_outside = x_axis_.reads_outside(computed - 1);
+  // Without a loop over rows there is nothing to cut short.
+  const bool test_rows = rows_outside && y.count == 1;
+  if (rows_outside && !test_rows) r.where(row >= 0 && row < rows);
+
+  const int tiles_per_group = as_int(conv_.panels_per_group() * (conv_.lanes / width_));
+  const Expr channel = conv_.groups == 1 ? c : (p_ / tiles_per_group) * depth + c;
+  const Expr safe_column = columns_outside ? Halide::clamp(Halide::likely(column), 0, columns - 1) : column;
+  const Expr safe_row = test_rows ? Halide::clamp(Halide::likely(row), 0, rows - 1) : row;
+  Expr source = lowering_.at(body_[node_].operands[0], {n_, safe_row, safe_column, channel});
+  Expr outside = Halide::Internal::const_false();
+  if (columns_outside) outside = outside || column < 0 || column >= columns;
+  if (test_rows) outside = outside || row < 0 || row >= rows;
+  if (columns_outside || test_rows)
+    source = Halide::select(outside, Halide::Internal::make_zero(type_), Halide::likely(source));
+
+  const int parts = as_int(conv_.lanes) / width_;
+  const Expr panel = parts == 1 ? Expr(p_) : p_ / parts;
+  const Expr lane = parts == 1 ? Expr(t_) : (p_ % parts) * width_ + t_;
+  const Expr weight =
+      lowering_.at(body_[node_].operands[1], {panel, Halide::Internal::simplify(ky * y.every + y.first), c,
+                                              Halide::Internal::simplify(kx * x.every + x.first), lane});
+  Func sum(name);
+  sum(t_, x_, y_, p_, n_) = Halide::Internal::make_zero(type_);
+  sum(t_, x_, y_, p_, n_) += source * weight;
+  return sum;
+}
+
+// `unroll`: the innermost loop, over columns of the window, so that neighbouring taps share what they read
+// and zeros outside of the image fold away.
+void Schedule::schedule_sum(Func sum, bool unroll) {
+  const std::vector<Halide::RVar> loops = sum.rvars(0);
+  sum.compute_at(out_, xo_);
+  sum.bound_extent(t_, width_).bound_extent(x_, recipe_.columns).bound_extent(y_, 1).bound_extent(p_, 1);
+  sum.bound_extent(n_, recipe_.images);
+  std::vector<Halide::VarOrRVar> order{t_, x_, n_, y_, p_};
+  for (const Halide::RVar& loop : loops) order.emplace_back(loop);
+  Halide::Stage update = sum.update();
+  update.reorder(order);
+  if (recipe_.lanes > 1) {
+    sum.vectorize(t_, recipe_.lanes, TailStrategy::RoundUp);
+    update.vectorize(t_, recipe_.lanes, TailStrategy::RoundUp);
+  }
+  sum.unroll(t_).unroll(x_).unroll(n_);
+  update.unroll(t_).unroll(x_).unroll(n_);
+  if (unroll) update.unroll(loops[0]);
+}
+
+void Schedule::define_output(const std::vector<Func>& sums) {
+  const Shape& shape = body_[node_].types[0].shape;
+  // Each result reads the convolution at its own place only, so what index a reshape makes of it does not
+  // matter.
+  std::vector<Expr> classes;
+  for (const Func& sum : sums)
+    classes.push_back(sum.defined()
+                          ? Expr(sum(o_ % width_, x_ / x_axis_.step, y_ / y_axis_.step, o_ / width_, n_))
+                          : Halide::Internal::make_zero(type_));
+  const Expr at_place = classes.size() == 1
+                            ? classes[0]
+                            : Halide::mux((y_ % y_axis_.step) * x_axis_.step + x_ % x_axis_.step, classes);
+  lowering_.provide({node_, 0}, [at_place](const Index&) { return at_place; });
+  std::vector<Expr> values;
+  for (const Graph::Result& result : body_.results)
+    values.push_back(lowering_.stored_at(
+        result.value, lowering_.reshape(shape, body_.type(result.value).shape, {n_, y_, x_, o_})));
+  if (values.size() == 1)
+    out_(o_, x_, y_, n_) = values[0];
+  else
+    out_(o_, x_, y_, n_) = Halide::Tuple(values);
+}
+
+// Pieces for several threads: the outer loops as they are, and blocks of rows where those are too few.
+void Schedule::parallelize() {
+  if (!options_.parallel || estimate_nanoseconds(body_) <= kParallelNanoseconds) return;
+  const int64_t outer = ceil_div(channels_, width_) * (conv_.batch / recipe_.images);
+  const int64_t rows = y_axis_.count();
+  const Var outermost = recipe_.panels_outermost ? po_ : no_, next = recipe_.panels_outermost ? no_ : po_;
+  if (outer < kParallelPieces && rows > 1) {
+    const int64_t blocks = std::min(rows, ceil_div(kParallelPieces, outer));
+    const int step = as_int(ceil_div(rows, blocks));
+    Var block("block");
+    out_.split(yo_, block, yo_, step, rows % step ? TailStrategy::GuardWithIf : TailStrategy::RoundUp);
+    out_.fuse(block, next, next);
+  }
+  out_.fuse(next, outermost, outermost).parallel(outermost);
+}
+
+Pipeline Schedule::build() {
+  std::vector<Func> sums;
+  for (const Taps& y : y_axis_.taps)
+    for (const Taps& x : x_axis_.taps) sums.push_back(define_sum(y, x, "sum" + std::to_string(sums.size())));
+  define_output(sums);
+  const auto tail = [](int64_t extent, int64_t factor) {
+    return extent % factor ? TailStrategy::GuardWithIf : TailStrategy::RoundUp;
+  };
+  const int columns = recipe_.columns * x_axis_.step;
+  const TailStrategy channel_tail = tail(channels_, width_);
+  out_.split(o_, po_, oi_, width_, channel_tail)
+      .split(x_, xo_, xi_, columns, tail(x_axis_.extent, columns))
+      .split(y_, yo_, yi_, y_axis_.step, tail(y_axis_.extent, y_axis_.step))
+      .split(n_, no_, ni_, recipe_.images, TailStrategy::RoundUp);
+  if (recipe_.panels_outermost)
+    out_.reorder(oi_, xi_, yi_, ni_, xo_, yo_, no_, po_);
+  else
+    out_.reorder(oi_, xi_, yi_, ni_, xo_, yo_, po_, no_);
+  if (recipe_.lanes > 1) out_.vectorize(oi_, recipe_.lanes, channel_tail);
+  out_.unroll(oi_).unroll(xi_).unroll(yi_).unroll(ni_);
+  parallelize();
+  for (size_t i = 0; i < sums.size(); ++i) {
+    const int taps = x_axis_.taps[i % x_axis_.taps.size()].count;
+    if (sums[i].defined()) schedule_sum(sums[i], taps > 1 && taps <= kUnrolledTaps);
+  }
+  fix_output(out_, {conv_.batch, y_axis_.extent, x_axis_.extent, channels_});
+  Pipeline pipeline;
+  pipeline.outputs = {out_};
+  for (size_t i = 0; i < body_.results.size(); ++i) pipeline.order.push_back(as_int(static_cast<int64_t>(i)));
+  return pipeline;
+}
+
+}  // namespace
+
+bool has_convolution_schedule(const Graph& body, NodeId id) {
+  const Node& node = body[id];
+  if (node.op != Op::ConvPacked && node.op != Op::ConvInputGradientPacked) return false;
+  const Convolution conv = convolution(body, node);
+  // A tile does not reach over the end of a group.
+  return conv.groups == 1 || conv.panel_channels() % conv.lanes == 0;
+}
+
+Pipeline schedule_convolution(Lowering& lowering, const ScheduleOptions& options) {
+  return Schedule(lowering, options).build();
+}
+
+}  // namespace nncc
