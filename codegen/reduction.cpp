@@ -103,7 +103,8 @@ Halide::Tuple ReductionSet::elements(const std::function<Index(const Shape&)>& w
   std::vector<Expr> values;
   for (NodeId id : reductions_) {
     const Value operand = lowering_.body()[id].operands[0];
-    values.push_back(lowering_.at(operand, where(lowering_.body().type(operand).shape)));
+    const Index index = where(lowering_.body().type(operand).shape);
+    values.push_back(counted_at(lowering_.at(operand, index), index));
   }
   return Halide::Tuple(values);
 }

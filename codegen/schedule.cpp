@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <set>
 
 #include "codegen/elementary.h"
 #include "codegen/reduction.h"
@@ -220,6 +221,30 @@ Accumulation accumulation_of(const Node& node, DType operand) {
   }
 }
 
+Expr counted_at(const Expr& element, const Index& where) {
+  class Finder final : public Halide::Internal::IRVisitor {
+   public:
+    std::set<std::string> names;
+
+   private:
+    using IRVisitor::visit;
+    void visit(const Halide::Internal::Variable* v) override {
+      if (v->reduction_domain.defined()) names.insert(v->name);
+    }
+  };
+  Finder named;
+  element.accept(&named);
+  Expr nothing = 0;
+  for (const Expr& coordinate : where) {
+    Finder loops;
+    coordinate.accept(&loops);
+    if (!std::includes(named.names.begin(), named.names.end(), loops.names.begin(), loops.names.end()))
+      nothing = nothing + coordinate * 0;
+  }
+  if (Halide::Internal::is_const_zero(nothing)) return element;
+  return element.type().is_bool() ? element || nothing != 0 : element + cast(element.type(), nothing);
+}
+
 namespace {
 
 // The coordinates of the operand of a reduction: result axes from `outer`, reduced ones from `inner`.
@@ -276,14 +301,17 @@ Func define_reduction(Lowering& lowering, Value v, const std::string& name) {
   Func f(name);
   f(reversed(vars)) = reduction.initial;
   Expr element, position = 0;
+  Index inner_index;
   if (is_convolution(node.op) || op_info(node.op).has(Window)) {
     const SpatialTerms terms = spatial_terms(lowering, v);
     const RDom r = domain(terms.extents, name + "_r");
-    element = terms.element(outer, domain_index(r));
-    if (node.op == Op::WindowArgMax) position = terms.position(outer, domain_index(r));
+    inner_index = domain_index(r);
+    element = terms.element(outer, inner_index);
+    if (node.op == Op::WindowArgMax) position = terms.position(outer, inner_index);
   } else if (op_info(node.op).has(Contraction)) {
     const bool ta = node.attributes.boolean(Attr::TransposeA);
     const RDom r(0, static_cast<int>(operand.shape[operand.rank() - (ta ? 2 : 1)]), name + "_r");
+    inner_index = {r};
     element = product_element(lowering, node, outer, r);
   } else {
     Shape extents;
@@ -299,11 +327,12 @@ Func define_reduction(Lowering& lowering, Value v, const std::string& name) {
       element = lowering.at(node.operands[0], outer);
     } else {
       const RDom r = domain(extents, name + "_r");
-      const Index inner = domain_index(r);
-      position = inner.back();
-      element = lowering.at(node.operands[0], operand_index(node, operand.shape.size(), outer, inner));
+      inner_index = domain_index(r);
+      position = inner_index.back();
+      element = lowering.at(node.operands[0], operand_index(node, operand.shape.size(), outer, inner_index));
     }
   }
+  if (inner_index.size() > 0) element = counted_at(element, inner_index);
   std::vector<Expr> sum;
   const std::vector<Expr> where(reversed(outer));
   if (reduction.initial.size() == 1)

@@ -58,8 +58,8 @@ Pipeline schedule_generic(Lowering&, const ScheduleOptions&);
 
 // Internal Funcs live on the stack: so much at most for all of a kernel.
 inline constexpr int64_t kStackBytes = 256 << 10;
-// Below this many nanoseconds of one thread a kernel is not cut: handing a part to a thread that is awake costs
-// a quarter of a microsecond. Whether a sleeping one is worth waking is for the runtime's pool to say.
+// Below this many nanoseconds of one thread a kernel is not cut: handing a part to a thread that is awake
+// costs a quarter of a microsecond. Whether a sleeping one is worth waking is for the runtime's pool to say.
 inline constexpr double kParallelNanoseconds = 4e3;
 // Into so many pieces at least, whatever the number of threads, so that results do not depend on it.
 inline constexpr int kParallelPieces = 16;
@@ -90,6 +90,10 @@ struct Accumulation {
   int result = 0;  // the element of the tuple that is the node's value
 };
 Accumulation accumulation_of(const Node& node, DType operand);
+
+// `element` where it takes part in a reduction at `where`. Halide leaves out a loop that no term of it names,
+// and a term that is the same everywhere would be counted once: such a one is made to name the loop.
+Halide::Expr counted_at(const Halide::Expr& element, const Index& where);
 
 // A Func for a reduction or contraction node: its arguments are the node's axes, innermost first, and its
 // update runs over all of what is reduced in row-major order. Unscheduled.

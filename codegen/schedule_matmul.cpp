@@ -190,7 +190,7 @@ class Schedule {
     Index index = batch_index(b);
     index.push_back(product_.transpose_a ? k : m);
     index.push_back(product_.transpose_a ? m : k);
-    return lowering_.at(body_[node_].operands[0], index);
+    return counted_at(lowering_.at(body_[node_].operands[0], index), {k});
   }
   Expr b_at(const Expr& b, const Expr& k, const Expr& n) {
     const Value v = body_[node_].operands[1];

@@ -34,7 +34,7 @@ class Rows {
  private:
   bool is_whole(Value v) const { return body_.type(v).num_elements() == rows_ * cols_; }
   Expr element(Value v, const Expr& row, const Expr& col) {
-    return lowering_.at(v, matrix_index(lowering_, body_.type(v).shape, rows_, row, col));
+    return counted_at(lowering_.at(v, matrix_index(lowering_, body_.type(v).shape, rows_, row, col)), {col});
   }
   std::set<Value> find_kept();
   void define_reduction(NodeId id);

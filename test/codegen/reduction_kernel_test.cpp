@@ -76,6 +76,45 @@ TEST(Reductions, SpecialValues) {
 }
 
 // Softmax, its loss and gradient, and norms, for rows shorter and longer than a vector.
+// What is the same at every place counts at every place.
+TEST(Reductions, OfWhatDoesNotVary) {
+  KernelCases cases;
+  for (const DType dtype : {DType::F32, DType::F64, DType::I32}) {
+    for (const std::vector<int64_t>& axes :
+         std::vector<std::vector<int64_t>>{{0, 1, 2}, {2}, {1, 2}, {0}, {0, 1}, {1}, {0, 2}}) {
+      const Literal x = Literal::splat({dtype, {}}, 3);
+      cases.add("sum of a splat " + std::string(dtype_name(dtype)), {x.dense()}, {8, 0},
+                [&](GraphBuilder& b, const Values& v) {
+                  return Values{b.reduce(Op::ReduceSum, b.broadcast(v[0], {4, 33, 7}, {}), axes)};
+                });
+      cases.add("sum of constants " + std::string(dtype_name(dtype)), {x.dense()}, {8, 0},
+                [&](GraphBuilder& b, const Values& v) {
+                  const Value sum = b.reduce(Op::ReduceSum, b.splat({dtype, {4, 33, 7}}, 2), axes);
+                  return Values{b.mul(sum, b.broadcast(v[0], b.type(sum).shape, {}))};
+                });
+      std::mt19937_64 random(1);
+      cases.add("sum of rows " + std::string(dtype_name(dtype)), {random_literal({dtype, {4}}, random)},
+                {64, 1e-4}, [&](GraphBuilder& b, const Values& v) {
+                  return Values{b.reduce(Op::ReduceSum, b.broadcast(v[0], {4, 33, 7}, {0}), axes)};
+                });
+      cases.add("sum of columns " + std::string(dtype_name(dtype)), {random_literal({dtype, {7}}, random)},
+                {64, 1e-4}, [&](GraphBuilder& b, const Values& v) {
+                  return Values{b.reduce(Op::ReduceSum, b.broadcast(v[0], {4, 33, 7}, {2}), axes)};
+                });
+    }
+  }
+  for (const int64_t columns : {5, 40})
+    for (const bool transposed : {false, true})
+      cases.add(
+          "product of splats", {Literal::splat({DType::F32, {}}, 3).dense()}, {8, 0},
+          [&](GraphBuilder& b, const Values& v) {
+            const Shape right = transposed ? Shape{columns, 9} : Shape{9, columns};
+            return Values{b.add(Op::MatMul, {b.broadcast(v[0], {6, 9}, {}), b.splat({DType::F32, right}, 2)},
+                                {{Attr::TransposeA, false}, {Attr::TransposeB, transposed}})};
+          });
+  cases.run();
+}
+
 TEST(RowReductions, Chains) {
   std::mt19937_64 random(10);
   KernelCases cases;
