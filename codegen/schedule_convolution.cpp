@@ -77,6 +77,9 @@ Axis make_axis(const Convolution& conv, size_t i) {
 constexpr int kUnrolledTaps = 11;
 
 struct Recipe {
+  // For a few channels the lanes hold several terms of one sum, added up at the end; weights are laid out
+  // anew for that, once a call.
+  bool dot = false;
   int lanes = 16;                            // of a vector
   int vectors = 2, columns = 7, images = 1;  // the tile
   bool panels_outermost = true;              // else images
@@ -107,8 +110,13 @@ Recipe choose(const Convolution& conv, const Axis& x, int64_t element_bytes, int
               const ScheduleOptions& options) {
   Recipe r;
   const int lanes = as_int(conv.lanes);
+  const bool forward = conv.kind == ConvKind::Forward;
+  const int64_t depth = forward ? conv.in_per_group() : conv.out_per_group();
+  r.dot = conv.groups == 1 && conv.panel_channels() * 4 <= vector_lanes && depth % vector_lanes == 0 &&
+          conv.panel_channels() * depth * num_elements(conv.window) * element_bytes <= kStackBytes / 2;
   r.lanes = lanes <= vector_lanes ? lanes : std::gcd(lanes, vector_lanes);
   r.vectors = lanes / r.lanes;
+  if (r.dot) r.lanes = vector_lanes, r.vectors = as_int(conv.panel_channels());
   if (r.vectors > 4)
     for (r.vectors = 4; (lanes / r.lanes) % r.vectors != 0;) --r.vectors;
   const auto sums = sums_range(options);
@@ -117,7 +125,6 @@ Recipe choose(const Convolution& conv, const Axis& x, int64_t element_bytes, int
     if (conv.batch % images == 0 && (r.images * r.columns * r.vectors < sums.first)) r.images = images;
   // What has to come from beyond the second-level cache in either order of the loops.
   const double cache = 512 << 10;
-  const bool forward = conv.kind == ConvKind::Forward;
   const double source = static_cast<double>(element_bytes * conv.batch *
                                             (forward ? conv.in_channels * num_elements(conv.input)
                                                      : conv.out_channels * num_elements(conv.output)));
@@ -142,16 +149,26 @@ class Schedule {
     x_axis_ = make_axis(conv_, 1);
     type_ = compute_type(node.types[0].dtype);
     recipe_ = choose(conv_, x_axis_, type_.bytes(), options.lanes(type_), options);
-    width_ = recipe_.vectors * recipe_.lanes;
     channels_ = as_int(node.types[0].shape[3]);
+    width_ = recipe_.dot ? channels_ : recipe_.vectors * recipe_.lanes;
   }
 
   Pipeline build();
 
  private:
-  Func define_sum(const Taps& y, const Taps& x, const std::string& name);
-  void schedule_sum(Func sum, bool unroll);
-  void define_output(const std::vector<Func>& sums);
+  // `total` is what the output reads; `running` runs over the taps and is the same but for dot products.
+  struct Sum {
+    Func total, running;
+    bool unroll = false;  // the innermost loop of `running`
+  };
+  Sum define_sum(const Taps& y, const Taps& x, const std::string& name);
+  Sum define_dot(Func sum, const Expr& source, const Taps& y, const Taps& x, const Index& at,
+                 const Shape& extents);
+  Expr weight(const Taps& y, const Taps& x, const Expr& panel, const Expr& ky, const Expr& c, const Expr& kx,
+              const Expr& lane);
+  void place_at_tile(Func f);
+  void schedule_sum(Sum sum);
+  void define_output(const std::vector<Sum>& sums);
   void parallelize();
 
   Lowering& lowering_;
@@ -164,23 +181,25 @@ class Schedule {
   Recipe recipe_;
   int width_ = 0;     // channels of a tile
   int channels_ = 0;  // of the result
-  Var o_{"o"}, x_{"x"}, y_{"y"}, n_{"n"}, t_{"t"}, p_{"p"};
+  Var o_{"o"}, x_{"x"}, y_{"y"}, n_{"n"}, t_{"t"}, p_{"p"}, l_{"l"};
   Var oi_{"oi"}, po_{"po"}, xi_{"xi"}, xo_{"xo"}, yi_{"yi"}, yo_{"yo"}, ni_{"ni"}, no_{"no"};
   Func out_{"out"};
 };
 
 // sum(t, x, y, p, n): channel t of tile p. Undefined if there is no tap.
-Func Schedule::define_sum(const Taps& y, const Taps& x, const std::string& name) {
+Schedule::Sum Schedule::define_sum(const Taps& y, const Taps& x, const std::string& name) {
   if (y.count == 0 || x.count == 0) return {};
   const bool forward = conv_.kind == ConvKind::Forward;
-  const int depth = as_int(forward ? conv_.in_per_group() : conv_.out_per_group());
+  const int depth = as_int(forward ? conv_.in_per_group() : conv_.out_per_group()),
+            steps = recipe_.dot ? depth / recipe_.lanes : depth;
   Halide::Region region;
-  for (int extent : {x.count, depth, y.count})
+  for (int extent : {x.count, steps, y.count})
     if (extent > 1) region.emplace_back(0, extent);
   RDom r = region.empty() ? RDom() : RDom(region, name + "_r");
   int dimension = 0;
   const auto variable = [&](int extent) { return extent > 1 ? Expr(r[dimension++]) : Expr(0); };
-  const Expr kx = variable(x.count), c = variable(depth), ky = variable(y.count);
+  const Expr kx = variable(x.count), step = variable(steps), ky = variable(y.count);
+  const Expr c = recipe_.dot ? step * recipe_.lanes + l_ : step;
 
   const Expr row = Halide::Internal::simplify(y_ * y.scale + ky * y.delta + y.offset);
   const Expr column = Halide::Internal::simplify(x_ * x.scale + kx * x.delta + x.offset);
@@ -203,47 +222,79 @@ Func Schedule::define_sum(const Taps& y, const Taps& x, const std::string& name)
   if (columns_outside || test_rows)
     source = Halide::select(outside, Halide::Internal::make_zero(type_), Halide::likely(source));
 
+  Func sum(name);
+  if (recipe_.dot) return define_dot(sum, source, y, x, {kx, step, ky}, {x.count, steps, y.count});
   const int parts = as_int(conv_.lanes) / width_;
   const Expr panel = parts == 1 ? Expr(p_) : p_ / parts;
   const Expr lane = parts == 1 ? Expr(t_) : (p_ % parts) * width_ + t_;
-  const Expr weight =
-      lowering_.at(body_[node_].operands[1], {panel, Halide::Internal::simplify(ky * y.every + y.first), c,
-                                              Halide::Internal::simplify(kx * x.every + x.first), lane});
-  Func sum(name);
   sum(t_, x_, y_, p_, n_) = Halide::Internal::make_zero(type_);
-  sum(t_, x_, y_, p_, n_) += source * weight;
-  return sum;
+  sum(t_, x_, y_, p_, n_) += source * weight(y, x, panel, ky, c, kx, lane);
+  return {sum, sum, x.count > 1 && x.count <= kUnrolledTaps};
 }
 
-// `unroll`: the innermost loop, over columns of the window, so that neighbouring taps share what they read
-// and zeros outside of the image fold away.
-void Schedule::schedule_sum(Func sum, bool unroll) {
-  const std::vector<Halide::RVar> loops = sum.rvars(0);
-  sum.compute_at(out_, xo_);
-  sum.bound_extent(t_, width_).bound_extent(x_, recipe_.columns).bound_extent(y_, 1).bound_extent(p_, 1);
-  sum.bound_extent(n_, recipe_.images);
+// sum(t, x, y, p, n) of partial(l, t, x, y, p, n) over the lanes l.
+Schedule::Sum Schedule::define_dot(Func sum, const Expr& source, const Taps& y, const Taps& x,
+                                   const Index& at, const Shape& extents) {
+  Func partial(sum.name() + "_partial"), weights(sum.name() + "_weights");
+  Var kx("kx"), step("step"), ky("ky");
+  const int lanes = recipe_.lanes, panel = as_int(conv_.lanes);
+  weights(l_, kx, step, ky, t_) = weight(y, x, t_ / panel, ky, step * lanes + l_, kx, t_ % panel);
+  weights.compute_root().bound(l_, 0, lanes).bound(t_, 0, width_);
+  weights.bound(kx, 0, as_int(extents[0]))
+      .bound(step, 0, as_int(extents[1]))
+      .bound(ky, 0, as_int(extents[2]));
+  partial(l_, t_, x_, y_, p_, n_) = Halide::Internal::make_zero(type_);
+  partial(l_, t_, x_, y_, p_, n_) += source * weights(l_, at[0], at[1], at[2], t_);
+  const RDom r(0, lanes, sum.name() + "_lanes");
+  sum(t_, x_, y_, p_, n_) = Halide::Internal::make_zero(type_);
+  sum(t_, x_, y_, p_, n_) += partial(r, t_, x_, y_, p_, n_);
+  place_at_tile(sum);
+  sum.unroll(t_).unroll(x_).unroll(n_);
+  sum.update().unroll(t_).unroll(x_).unroll(n_).atomic().vectorize(r);
+  return {sum, partial, x.count > 1 && x.count <= kUnrolledTaps};
+}
+
+Expr Schedule::weight(const Taps& y, const Taps& x, const Expr& panel, const Expr& ky, const Expr& c,
+                      const Expr& kx, const Expr& lane) {
+  return lowering_.at(body_[node_].operands[1], {panel, Halide::Internal::simplify(ky * y.every + y.first), c,
+                                                 Halide::Internal::simplify(kx * x.every + x.first), lane});
+}
+
+void Schedule::place_at_tile(Func f) {
+  f.bound_extent(t_, width_).bound_extent(x_, recipe_.columns).bound_extent(y_, 1).bound_extent(p_, 1);
+  f.bound_extent(n_, recipe_.images).compute_at(out_, xo_);
+}
+
+void Schedule::schedule_sum(Sum sum) {
+  Func f = sum.running;
+  const std::vector<Halide::RVar> loops = f.rvars(0);
+  const Var vector = recipe_.dot ? l_ : t_;
+  place_at_tile(f);
+  if (recipe_.dot) f.bound_extent(l_, recipe_.lanes);
   std::vector<Halide::VarOrRVar> order{t_, x_, n_, y_, p_};
+  if (recipe_.dot) order.insert(order.begin(), l_);
   for (const Halide::RVar& loop : loops) order.emplace_back(loop);
-  Halide::Stage update = sum.update();
+  Halide::Stage update = f.update();
   update.reorder(order);
   if (recipe_.lanes > 1) {
-    sum.vectorize(t_, recipe_.lanes, TailStrategy::RoundUp);
-    update.vectorize(t_, recipe_.lanes, TailStrategy::RoundUp);
+    f.vectorize(vector, recipe_.lanes, TailStrategy::RoundUp);
+    update.vectorize(vector, recipe_.lanes, TailStrategy::RoundUp);
   }
-  sum.unroll(t_).unroll(x_).unroll(n_);
+  f.unroll(t_).unroll(x_).unroll(n_);
   update.unroll(t_).unroll(x_).unroll(n_);
-  if (unroll) update.unroll(loops[0]);
+  // Neighbouring taps share what they read, and zeros outside of the image fold away.
+  if (sum.unroll) update.unroll(loops[0]);
 }
 
-void Schedule::define_output(const std::vector<Func>& sums) {
+void Schedule::define_output(const std::vector<Sum>& sums) {
   const Shape& shape = body_[node_].types[0].shape;
   // Each result reads the convolution at its own place only, so what index a reshape makes of it does not
   // matter.
   std::vector<Expr> classes;
-  for (const Func& sum : sums)
-    classes.push_back(sum.defined()
-                          ? Expr(sum(o_ % width_, x_ / x_axis_.step, y_ / y_axis_.step, o_ / width_, n_))
-                          : Halide::Internal::make_zero(type_));
+  for (const Sum& sum : sums)
+    classes.push_back(sum.total.defined() ? Expr(sum.total(o_ % width_, x_ / x_axis_.step, y_ / y_axis_.step,
+                                                           o_ / width_, n_))
+                                          : Halide::Internal::make_zero(type_));
   const Expr at_place = classes.size() == 1
                             ? classes[0]
                             : Halide::mux((y_ % y_axis_.step) * x_axis_.step + x_ % x_axis_.step, classes);
@@ -275,7 +326,7 @@ void Schedule::parallelize() {
 }
 
 Pipeline Schedule::build() {
-  std::vector<Func> sums;
+  std::vector<Sum> sums;
   for (const Taps& y : y_axis_.taps)
     for (const Taps& x : x_axis_.taps) sums.push_back(define_sum(y, x, "sum" + std::to_string(sums.size())));
   define_output(sums);
@@ -292,13 +343,11 @@ Pipeline Schedule::build() {
     out_.reorder(oi_, xi_, yi_, ni_, xo_, yo_, no_, po_);
   else
     out_.reorder(oi_, xi_, yi_, ni_, xo_, yo_, po_, no_);
-  if (recipe_.lanes > 1) out_.vectorize(oi_, recipe_.lanes, channel_tail);
+  if (recipe_.lanes > 1 && !recipe_.dot) out_.vectorize(oi_, recipe_.lanes, channel_tail);
   out_.unroll(oi_).unroll(xi_).unroll(yi_).unroll(ni_);
   parallelize();
-  for (size_t i = 0; i < sums.size(); ++i) {
-    const int taps = x_axis_.taps[i % x_axis_.taps.size()].count;
-    if (sums[i].defined()) schedule_sum(sums[i], taps > 1 && taps <= kUnrolledTaps);
-  }
+  for (const Sum& sum : sums)
+    if (sum.total.defined()) schedule_sum(sum);
   fix_output(out_, {conv_.batch, y_axis_.extent, x_axis_.extent, channels_});
   Pipeline pipeline;
   pipeline.outputs = {out_};

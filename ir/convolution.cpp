@@ -96,9 +96,9 @@ int convolution_lanes(int64_t panel_channels, int64_t columns, int element_bytes
   // Four vectors need fewer pixels in a tile: for short rows.
   std::vector<std::pair<int, double>> choices = {{2 * vector, 1}, {vector, 1.03}};
   if (columns < 4 && vector_bytes >= 64) choices.insert(choices.begin(), {4 * vector, 1});
-  // Half as wide vectors: as fast where there are two units for them, else half as fast.
-  if (vector_bytes >= 64) choices.emplace_back(vector / 2, 1.15);
-  if (vector_bytes >= 32) choices.emplace_back(16 / element_bytes, vector_bytes >= 64 ? 2.3 : 2);
+  // Half as wide vectors: some processors do as much with them, some half as much.
+  if (vector_bytes >= 64) choices.emplace_back(vector / 2, 1.5);
+  if (vector_bytes >= 32) choices.emplace_back(16 / element_bytes, vector_bytes >= 64 ? 3 : 2);
   int best = vector;
   double best_cost = 1e300;
   for (const auto& [lanes, cost] : choices) {
