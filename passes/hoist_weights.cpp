@@ -39,9 +39,11 @@ class Hoister {
     // All of them first: one may be computed from another, which the entry will read from a variable.
     std::map<NodeId, NodeId> moved;  // to the prepare graph
     std::vector<std::string> names;
+    std::set<std::string> prepared;
     for (Value v : wanted) {
       names.push_back(variable_for(entry, v));
-      entry.prepare.updates.push_back({names.back(), copy(graph, v, entry.prepare, moved)});
+      if (prepared.insert(names.back()).second)
+        entry.prepare.updates.push_back({names.back(), copy(graph, v, entry.prepare, moved)});
     }
     auto name = names.begin();
     for (Value v : wanted) read_variable(graph, v, *name++);
