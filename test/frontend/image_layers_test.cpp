@@ -76,5 +76,87 @@ TEST(ImageLayers, DoWhatPyTorchDoes) {
   }
 }
 
+constexpr int kImages = 40, kHeight = 3, kWidth = 4;
+
+// Images of different numbers above 0.
+Values numbered_images() {
+  Values x(kImages * 2 * kHeight * kWidth);
+  for (size_t i = 0; i < x.size(); ++i) x[i] = static_cast<double>(i) + 1;
+  return x;
+}
+
+double pixel(const Values& x, int image, int channel, int row, int column) {
+  if (row < 0 || row >= kHeight || column < 0 || column >= kWidth) return 0;
+  return x[((image * 2 + channel) * kHeight + row) * kWidth + column];
+}
+
+TEST(Images, Standardize) {
+  TracedProgram program(
+      "model a(x: f32[1, 2, 2]) { return standardize(x, [1, 0.5], [2, 4]) }\n"
+      "model b(x: f32[1, 2, 1, 2]) { return standardize(x, 1, 0.5) }\n"
+      "model c(x: f32[1, 2, 1, 2]) { return standardize(x) }\n");
+  expect_near(program.run("a", {{1, 2, 3, 4}})[0], {0, 0.5, 0.625, 0.875});
+  expect_near(program.run("b", {{1, 2, 3, 4}})[0], {0, 2, 4, 6});
+  expect_near(program.run("c", {{1, 2, 3, 4}})[0], {1, 2, 3, 4});
+}
+
+TEST(Images, RandomFlipMirrorsWholeImages) {
+  TracedProgram program(
+      "model f(x: f32[40, 2, 3, 4]) { return random_flip(x) }\n"
+      "train t(x: f32[40, 2, 3, 4]) { return f(x) }\n"
+      "train always(x: f32[40, 2, 3, 4]) { return random_flip(x, 1) }\n");
+  const Values x = numbered_images();
+  expect_near(program.run("f", {x})[0], x);
+  const auto mirrored = [&](const Values& y, int image) {
+    int count = 0;
+    for (int i = 0; i < 2 * kHeight * kWidth; ++i) {
+      const int c = i / kWidth / kHeight, row = i / kWidth % kHeight, column = i % kWidth;
+      const double found = pixel(y, image, c, row, column);
+      const bool turned = found == pixel(x, image, c, row, kWidth - 1 - column);
+      EXPECT_TRUE(turned || found == pixel(x, image, c, row, column));
+      count += turned;
+    }
+    EXPECT_TRUE(count == 0 || count == 2 * kHeight * kWidth);
+    return count > 0;
+  };
+  const Values y = program.run("t", {x})[0], always = program.run("always", {x})[0];
+  int count = 0;
+  for (int image = 0; image < kImages; ++image) {
+    count += mirrored(y, image);
+    EXPECT_TRUE(mirrored(always, image));
+  }
+  EXPECT_NEAR(count, kImages / 2, 12);
+  EXPECT_NE(program.run("t", {x})[0], y);
+}
+
+TEST(Images, RandomCropTakesEveryPlace) {
+  TracedProgram program(
+      "model f(x: f32[40, 2, 3, 4]) { return random_crop(x, [2, 4], padding = [0, 1]) }\n"
+      "train t(x: f32[40, 2, 3, 4]) { return f(x) }\n"
+      "model same(x: f32[40, 2, 3, 4]) { return random_crop(x, [3, 4], padding = 2) }\n");
+  const Values x = numbered_images();
+  expect_near(program.run("same", {x})[0], x);
+  // The rows and columns at which a part of 2 x 4 was taken.
+  const auto place = [&](const Values& y, int image) {
+    for (int top = 0; top < 2; ++top)
+      for (int left = -1; left < 2; ++left) {
+        bool all = true;
+        for (int i = 0; i < 16; ++i)
+          all &= y[image * 16 + i] == pixel(x, image, i / 8, top + i / 4 % 2, left + i % 4);
+        if (all) return std::pair{top, left};
+      }
+    ADD_FAILURE() << "image " << image << " is no part";
+    return std::pair{9, 9};
+  };
+  const Values middle = program.run("f", {x})[0], y = program.run("t", {x})[0];
+  std::map<std::pair<int, int>, int> count;
+  for (int image = 0; image < kImages; ++image) {
+    EXPECT_EQ(place(middle, image), (std::pair{0, 0}));
+    ++count[place(y, image)];
+  }
+  EXPECT_EQ(count.size(), 6u);
+  EXPECT_NE(program.run("t", {x})[0], y);
+}
+
 }  // namespace
 }  // namespace nncc

@@ -94,8 +94,8 @@ TEST_F(ProgramTest, LibraryIsThere) {
   for (const auto& file : program->files)
     if (file->source->is_library) paths.push_back(file->source->path);
   EXPECT_EQ(paths,
-            (Texts{"<std>/activations.nn", "<std>/initializers.nn", "<std>/layers.nn", "<std>/losses.nn",
-                   "<std>/metrics.nn", "<std>/optimizers.nn", "<std>/schedules.nn"}));
+            (Texts{"<std>/activations.nn", "<std>/images.nn", "<std>/initializers.nn", "<std>/layers.nn",
+                   "<std>/losses.nn", "<std>/metrics.nn", "<std>/optimizers.nn", "<std>/schedules.nn"}));
   EXPECT_EQ(print_program(*program), "");
 }
 
@@ -105,7 +105,8 @@ TEST(Library, SignaturesLeaveOutHelpers) {
                       "fn dense(x: f32[..s, k], units: int, bias: bool = true, init: fn = glorot_uniform) -> "
                       "f32[..s, units]"),
             lines.end());
-  for (const std::string& line : lines) EXPECT_TRUE(line.starts_with("fn _") + line.starts_with("optimizer _") == 0) << line;
+  for (const std::string& line : lines)
+    EXPECT_TRUE(line.starts_with("fn _") + line.starts_with("optimizer _") == 0) << line;
 }
 
 TEST(Library, EverySignatureIsDocumented) {
