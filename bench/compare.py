@@ -28,6 +28,21 @@ CASES = {
     "autoencoder": ("examples/zoo/autoencoder.nn", "fit", [], ["torch", "compile", "jax"], 1.6, None),
     "vae": ("examples/zoo/vae.nn", "fit", [], ["torch", "compile", "jax"], 1.6, None),
     "mlp_i1": ("examples/zoo/mlp.nn", "classify", ["batch=1"], ["ort", "torch", "jax"], 2, None),
+    "lenet": ("examples/zoo/lenet.nn", "fit", [], ["torch", "compile", "jax"], 2, None),
+    "siamese": ("examples/zoo/siamese.nn", "fit", [], ["torch", "compile", "jax"], 2, None),
+    "mobilenet_64": ("examples/zoo/mobilenet.nn", "fit", ["size=64", "batch=8"], ["torch", "jax"], 2, None),
+    "segmentation": ("examples/zoo/segmentation.nn", "fit", [], ["torch", "compile", "jax"], 1.4, None),
+    "resnet_s_b8": ("examples/zoo/resnet.nn", "fit", ["size=32", "classes=10", "stem=3", "batch=8"], ["torch", "compile", "jax"], 1.4, None),
+    "detector": ("examples/zoo/detector.nn", "fit", [], ["torch", "compile", "jax"], 1.2, None),
+    "dcgan_d": ("examples/zoo/gan.nn", "dcgan_discriminator_step", [], ["torch", "jax"], 1.2, None),
+    "inception_96": ("examples/zoo/inception.nn", "fit", ["size=96", "batch=4"], ["torch", "jax"], 1.2, None),
+    "vgg_s": ("examples/zoo/vgg.nn", "fit", ["size=32", "classes=10", "batch=8"], ["torch", "jax"], 1.2, None),
+    "lenet_i1": ("examples/zoo/lenet.nn", "classify", ["batch=1"], ["ort", "torch", "jax"], 3, None),
+    "resnet_i1": ("examples/zoo/resnet.nn", "resnet18", ["batch=1"], ["ort", "torch"], 1.4, None),
+    "vgg_i1": ("examples/zoo/vgg.nn", "vgg11", ["batch=1"], ["ort", "torch"], 1.4, None),
+    "googlenet_i1": ("examples/zoo/inception.nn", "googlenet", ["batch=1"], ["ort", "torch"], 1.1, None),
+    "mobilenet_i1": ("examples/zoo/mobilenet.nn", "mobilenet", ["batch=1"], ["ort", "torch"], 1.1, None),
+    "alexnet_i1": ("examples/zoo/alexnet.nn", "alexnet", ["batch=1"], ["ort", "torch"], 1.1, None),
 }
 
 
