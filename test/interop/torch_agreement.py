@@ -253,6 +253,28 @@ class Case:
         self.most_steps = most_steps   # beyond, the training itself magnifies rounding: losses jump about in f32
 
 
+def conv2d(w, x, path, **options):
+    return F.conv2d(x, w[path + ".weight"], w[path + ".bias"], **options)
+
+
+def lenet(w, image, label):
+    x = F.avg_pool2d(torch.tanh(conv2d(w, image, "lenet.conv2d", padding=2)), 2)
+    x = F.avg_pool2d(torch.tanh(conv2d(w, x, "lenet.conv2d_1")), 2).flatten(1)
+    x = torch.tanh(w.dense(torch.tanh(w.dense(x, "lenet.dense")), "lenet.dense_1"))
+    z = w.dense(x, "lenet.dense_2")
+    return [F.cross_entropy(z, label.long()), (z.argmax(1) == label).float().mean()]
+
+
+def siamese(w, anchor, positive, negative):
+    def embed(image):
+        x = F.max_pool2d(F.prelu(conv2d(w, image, "embed.conv2d", padding=1), w["embed.prelu.slope"]), 2)
+        x = F.max_pool2d(F.prelu(conv2d(w, x, "embed.conv2d_1", padding=1), w["embed.prelu_1.slope"]), 2)
+        e = w.dense(x.flatten(1), "embed.dense")
+        return e / torch.sqrt((e * e).sum(1, keepdim=True) + 1e-12)
+    a, p, n = embed(anchor), embed(positive), embed(negative)
+    return [torch.relu(((a - p) ** 2).sum(1) - ((a - n) ** 2).sum(1) + 0.5).mean()]
+
+
 def distribution(n, k):
     p = rng.uniform(0.1, 1, (n, k))
     return (p / p.sum(1, keepdims=True)).astype(np.float32)
@@ -286,6 +308,9 @@ def cases():
         "losses": Case(own + "losses.nn", "fit", losses, dict(x=real(10, 8), other=real(10, 8), label=ints(6, 10), sign_of=signs(10), p=distribution(10, 6), flag=ints(2, 10).astype(np.float32)),
                        [(0, "trunk", torch_optimizer("Adagrad", lr=0.05, eps=1e-10)), (1, "head", torch_optimizer("SGD", lr=0.01, momentum=0.8, nesterov=True))]),
         "critic": Case(own + "critic.nn", "step_with_penalty", critic, dict(real=real(16, 20), fake=real(16, 20), mix=real(16, 1, low=0)), [(0, "critic", torch_optimizer("Adam", lr=0.001, betas=(0.0, 0.9)))]),
+        "lenet": Case(zoo + "lenet.nn", "fit", lenet, dict(image=real(8, 1, 28, 28), label=ints(10, 8)), [(0, None, torch_optimizer("SGD", lr=0.05, momentum=0.9))], sets=("batch=8",)),
+        "siamese": Case(zoo + "siamese.nn", "fit", siamese, dict(anchor=real(4, 1, 28, 28), positive=real(4, 1, 28, 28), negative=real(4, 1, 28, 28)),
+                        [(0, None, torch_optimizer("AdamW", lr=0.001, weight_decay=0.01))], sets=("batch=4",), most_steps=3),
         "reductions": Case(own + "reductions.nn", "fit", reductions, dict(x=real(5, 3, 4, low=0.05)), [(0, None, torch_optimizer("RMSprop", lr=0.01, alpha=0.9))]),
     }
 
