@@ -52,22 +52,28 @@ FlowNetwork::Cut FlowNetwork::minimum_cut() {
   Cut cut;
   // Augmenting paths add up to the cut's capacity and no more: infinite edges do not overflow.
   cut.capacity = boost::boykov_kolmogorov_max_flow(network, Impl::kSource, Impl::kSink);
-  // What the source still reaches.
+  // What the source still reaches, and what still reaches the sink: along edges with capacity left, and
+  // against those whose reverse has some.
   const auto residual = boost::get(boost::edge_residual_capacity, network);
-  std::vector<bool> reached(boost::num_vertices(network), false);
-  std::vector<size_t> stack = {Impl::kSource};
-  reached[Impl::kSource] = true;
-  while (!stack.empty()) {
-    const size_t at = stack.back();
-    stack.pop_back();
-    for (auto [edge, end] = boost::out_edges(at, network); edge != end; ++edge) {
-      const size_t to = boost::target(*edge, network);
-      if (residual[*edge] <= 0 || reached[to]) continue;
-      reached[to] = true;
-      stack.push_back(to);
+  const auto reverse = boost::get(boost::edge_reverse, network);
+  const auto reached = [&](size_t from, bool backwards) {
+    std::vector<bool> seen(boost::num_vertices(network), false);
+    std::vector<size_t> stack = {from};
+    seen[from] = true;
+    while (!stack.empty()) {
+      const size_t at = stack.back();
+      stack.pop_back();
+      for (auto [edge, end] = boost::out_edges(at, network); edge != end; ++edge) {
+        const size_t to = boost::target(*edge, network);
+        if (seen[to] || residual[backwards ? reverse[*edge] : *edge] <= 0) continue;
+        seen[to] = true;
+        stack.push_back(to);
+      }
     }
-  }
-  cut.in_source.assign(reached.begin() + Impl::kFirst, reached.end());
+    return std::vector<bool>(seen.begin() + Impl::kFirst, seen.end());
+  };
+  cut.in_source = reached(Impl::kSource, false);
+  cut.in_sink = reached(Impl::kSink, true);
   return cut;
 }
 

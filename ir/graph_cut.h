@@ -24,10 +24,12 @@ class FlowNetwork {
   void tie_to_sink(int node, int64_t capacity = kInfinite);
 
   struct Cut {
-    int64_t capacity = 0;         // kInfinite or more: there is no cut
-    std::vector<bool> in_source;  // for each node
+    int64_t capacity = 0;  // kInfinite or more: there is no cut
+    // For each node: on that side in every minimum cut. Both sets alone are the source's (the sink's) side of
+    // one; what is in neither may be put on either side, the other one's set growing by all of it.
+    std::vector<bool> in_source, in_sink;
   };
-  // A cut of the least capacity; of all of these the one with the fewest nodes on the source's side. Once.
+  // Of the least capacity. Once.
   Cut minimum_cut();
 
  private:

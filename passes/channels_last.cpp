@@ -76,8 +76,9 @@ std::set<NodeId> choose(const Graph& graph) {
 
   const FlowNetwork::Cut cut = network.minimum_cut();
   std::set<NodeId> last;
+  // Where it makes no difference to transpositions: sums over images and biases are rows with channels last.
   for (const auto& [id, index] : nodes)
-    if (cut.in_source[index]) last.insert(id);
+    if (!cut.in_sink[index]) last.insert(id);
   return last;
 }
 

@@ -18,6 +18,7 @@ TEST(FlowNetwork, CutsTheCheapestEdges) {
   const FlowNetwork::Cut cut = network.minimum_cut();
   EXPECT_EQ(cut.capacity, 4);
   EXPECT_EQ(cut.in_source, (std::vector<bool>{true, true, false}));
+  EXPECT_EQ(cut.in_sink, (std::vector<bool>{false, false, true}));
 }
 
 TEST(FlowNetwork, LeavesWhatNobodyPaysForWithTheSink) {
@@ -28,6 +29,7 @@ TEST(FlowNetwork, LeavesWhatNobodyPaysForWithTheSink) {
   EXPECT_EQ(cut.capacity, 0);
   EXPECT_FALSE(cut.in_source[a]);
   EXPECT_FALSE(cut.in_source[b]);
+  EXPECT_FALSE(cut.in_sink[b]);  // on either side
 }
 
 TEST(FlowNetwork, SaysWhenThereIsNoCut) {
@@ -77,6 +79,7 @@ TEST(FlowNetwork, FindsTheMinimum) {
     const FlowNetwork::Cut cut = network.minimum_cut();
     EXPECT_EQ(cut.capacity, best);
     EXPECT_EQ(cost([&](int i) { return bool(cut.in_source[i]); }), best);
+    EXPECT_EQ(cost([&](int i) { return !cut.in_sink[i]; }), best);
   }
 }
 
