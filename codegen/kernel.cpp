@@ -46,6 +46,8 @@ Pipeline schedule(Lowering& lowering, const ScheduleOptions& options) {
       return schedule_column_reduction(lowering, options);
     case ScheduleForm::FullReduction:
       return schedule_full_reduction(lowering, options);
+    case ScheduleForm::Winograd:
+      return schedule_winograd(lowering, options);
     case ScheduleForm::Generic:
       break;
   }

@@ -3,6 +3,7 @@
 #include "codegen/kernel.h"
 #include "codegen/schedule.h"
 #include "ir/convolution.h"
+#include "ir/winograd.h"
 
 namespace nncc {
 namespace {
@@ -36,6 +37,11 @@ KernelInfo describe_kernel(const Function& function) {
       info.flops += static_cast<uint64_t>(2 * conv.num_products());
       anchors += (anchors.empty() ? "" : " + ") + std::string(op.name) + " " +
                  extents_text(node.types[0].shape) + " window " + extents_text(conv.window);
+    } else if (is_winograd(node.op)) {
+      // What the definition of the convolution takes.
+      info.flops += static_cast<uint64_t>(winograd_flops(node.op, winograd_shape(body, node)));
+      anchors += (anchors.empty() ? "" : " + ") + std::string(op.name) + " " +
+                 extents_text(node.types[0].shape) + "x" + extents_text(body.type(node.operands[0]).shape);
     } else if (op.has(Contraction)) {
       const int64_t k = depth_of_product(body, node);
       info.flops += static_cast<uint64_t>(2 * k * elements);

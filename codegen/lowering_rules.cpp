@@ -245,6 +245,13 @@ Expr lower_ConvWeightGradientPacked(Rules r) { return not_provided(r); }
 Expr lower_DepthwiseConv(Rules r) { return not_provided(r); }
 Expr lower_DepthwiseConvInputGradient(Rules r) { return not_provided(r); }
 Expr lower_DepthwiseConvWeightGradient(Rules r) { return not_provided(r); }
+Expr lower_WinogradWeights(Rules r) { return not_provided(r); }
+Expr lower_WinogradInput(Rules r) { return not_provided(r); }
+Expr lower_WinogradOutputGradient(Rules r) { return not_provided(r); }
+Expr lower_WinogradWeightGradient(Rules r) { return not_provided(r); }
+Expr lower_ConvWinograd(Rules r) { return not_provided(r); }
+Expr lower_ConvWinogradTransformed(Rules r) { return not_provided(r); }
+Expr lower_ConvWinogradWeightGradient(Rules r) { return not_provided(r); }
 Expr lower_WindowSum(Rules r) { return not_provided(r); }
 Expr lower_WindowSpread(Rules r) { return not_provided(r); }
 Expr lower_WindowMax(Rules r) { return not_provided(r); }

@@ -7,6 +7,7 @@
 #include "codegen/elementary.h"
 #include "codegen/reduction.h"
 #include "codegen/spatial.h"
+#include "codegen/winograd.h"
 #include "ir/convolution.h"
 #include "ir/diagnostic.h"
 
@@ -31,6 +32,8 @@ std::string_view schedule_form_name(ScheduleForm form) {
       return "column reduction";
     case ScheduleForm::FullReduction:
       return "full reduction";
+    case ScheduleForm::Winograd:
+      return "winograd";
     case ScheduleForm::Generic:
       return "generic";
   }
@@ -57,13 +60,14 @@ bool is_element_by_element(const Graph& body, Value product) {
 }  // namespace
 
 ScheduleForm schedule_form(const Graph& body) {
-  int reductions = 0, products = 0, spatial = 0;
+  int reductions = 0, products = 0, spatial = 0, winograd = 0;
   Value product;
   for (NodeId id : body.nodes()) {
     const OpInfo& info = op_info(body[id].op);
     reductions += info.has(Reduction);
     if (info.has(Contraction)) ++products, product = {id, 0};
     spatial += info.has(Window) || is_convolution(body[id].op);
+    winograd += is_winograd(body[id].op);
   }
   if (reductions + products + spatial == 0) return ScheduleForm::Elementwise;
   if (has_half_floats(body)) return ScheduleForm::Generic;
@@ -72,7 +76,7 @@ ScheduleForm schedule_form(const Graph& body) {
     return one_product && spatial == 1 && has_convolution_schedule(body, product.node)
                ? ScheduleForm::Convolution
                : ScheduleForm::Generic;
-  if (one_product) return ScheduleForm::MatMul;
+  if (one_product) return winograd == 1 ? ScheduleForm::Winograd : ScheduleForm::MatMul;
   if (products == 0) return reduction_form(body);
   return ScheduleForm::Generic;
 }
@@ -108,6 +112,9 @@ double estimate_nanoseconds(const Graph& body) {
       total += elements * static_cast<double>(a.shape[a.rank() - (transposed ? 2 : 1)]) * 0.02;
     } else if (is_convolution(node.op)) {
       total += static_cast<double>(convolution(body, node).num_products()) * 0.02;
+    } else if (is_winograd(node.op)) {
+      // A quarter of the products of the definition, or the steps of a transform.
+      total += winograd_flops(node.op, winograd_shape(body, node)) * 0.0025;
     } else if (info.has(Window)) {
       total += elements * static_cast<double>(num_elements(node.attributes.integers(Attr::Sizes))) * 0.06;
     } else if (info.has(Reduction)) {
@@ -174,6 +181,13 @@ Accumulation accumulation_of(const Node& node, DType operand) {
     case Op::DepthwiseConv:
     case Op::DepthwiseConvInputGradient:
     case Op::DepthwiseConvWeightGradient:
+    case Op::WinogradWeights:
+    case Op::WinogradInput:
+    case Op::WinogradOutputGradient:
+    case Op::WinogradWeightGradient:
+    case Op::ConvWinograd:
+    case Op::ConvWinogradTransformed:
+    case Op::ConvWinogradWeightGradient:
     case Op::WindowSum:
     case Op::WindowSpread:
     case Op::WindowScatter:
@@ -302,8 +316,9 @@ Func define_reduction(Lowering& lowering, Value v, const std::string& name) {
   f(reversed(vars)) = reduction.initial;
   Expr element, position = 0;
   Index inner_index;
-  if (is_convolution(node.op) || op_info(node.op).has(Window)) {
-    const SpatialTerms terms = spatial_terms(lowering, v);
+  if (is_convolution(node.op) || is_winograd(node.op) || op_info(node.op).has(Window)) {
+    const SpatialTerms terms =
+        is_winograd(node.op) ? winograd_terms(lowering, v) : spatial_terms(lowering, v);
     const RDom r = domain(terms.extents, name + "_r");
     inner_index = domain_index(r);
     element = terms.element(outer, inner_index);

@@ -19,6 +19,7 @@ enum class ScheduleForm {
   RowReduction,     // reductions over the last axis, and what is done along the rows
   ColumnReduction,  // one reduction over the leading axes
   FullReduction,    // sums over everything to scalars
+  Winograd,         // a part of Winograd's convolution, and what is done with each of its elements
   Generic,          // anything else
 };
 std::string_view schedule_form_name(ScheduleForm);
@@ -51,6 +52,7 @@ Pipeline schedule_convolution(Lowering&, const ScheduleOptions&);
 Pipeline schedule_row_reduction(Lowering&, const ScheduleOptions&);
 Pipeline schedule_column_reduction(Lowering&, const ScheduleOptions&);
 Pipeline schedule_full_reduction(Lowering&, const ScheduleOptions&);
+Pipeline schedule_winograd(Lowering&, const ScheduleOptions&);
 // Right for any legal body.
 Pipeline schedule_generic(Lowering&, const ScheduleOptions&);
 

@@ -171,6 +171,10 @@ Results convolve(const EvalQuery& q) {
   return evaluate_convolution(op, q);
 }
 template <Op op>
+Results winograd(const EvalQuery& q) {
+  return evaluate_winograd(op, q);
+}
+template <Op op>
 Results window(const EvalQuery& q) {
   return evaluate_window(op, q);
 }
@@ -450,6 +454,13 @@ constexpr auto ConvWeightGradientPacked = convolve<Op::ConvWeightGradientPacked>
 constexpr auto DepthwiseConv = convolve<Op::DepthwiseConv>;
 constexpr auto DepthwiseConvInputGradient = convolve<Op::DepthwiseConvInputGradient>;
 constexpr auto DepthwiseConvWeightGradient = convolve<Op::DepthwiseConvWeightGradient>;
+constexpr auto WinogradWeights = winograd<Op::WinogradWeights>;
+constexpr auto WinogradInput = winograd<Op::WinogradInput>;
+constexpr auto WinogradOutputGradient = winograd<Op::WinogradOutputGradient>;
+constexpr auto WinogradWeightGradient = winograd<Op::WinogradWeightGradient>;
+constexpr auto ConvWinograd = winograd<Op::ConvWinograd>;
+constexpr auto ConvWinogradTransformed = winograd<Op::ConvWinogradTransformed>;
+constexpr auto ConvWinogradWeightGradient = winograd<Op::ConvWinogradWeightGradient>;
 constexpr auto WindowSum = window<Op::WindowSum>;
 constexpr auto WindowSpread = window<Op::WindowSpread>;
 constexpr auto WindowMax = window<Op::WindowMax>;

@@ -20,8 +20,9 @@ constexpr std::array kAttrs{
     AttrInfo{"lanes", AttrKind::Integer},       AttrInfo{"transpose_a", AttrKind::Boolean},
     AttrInfo{"transpose_b", AttrKind::Boolean}, AttrInfo{"dilation", AttrKind::Integers},
     AttrInfo{"groups", AttrKind::Integer},      AttrInfo{"sizes", AttrKind::Integers},
+    AttrInfo{"tile", AttrKind::Integer},        AttrInfo{"turned", AttrKind::Boolean},
 };
-static_assert(kAttrs.size() == static_cast<size_t>(Attr::Sizes) + 1);
+static_assert(kAttrs.size() == static_cast<size_t>(Attr::Turned) + 1);
 
 // The words that the rows of ops.def are written in.
 using AttrList = std::vector<Attr>;

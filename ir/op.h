@@ -37,6 +37,8 @@ enum class Attr : uint8_t {
   Dilation,    // ints
   Groups,      // int
   Sizes,       // ints
+  Tile,        // int
+  Turned,      // bool
 };
 std::string_view attr_name(Attr);  // "transpose_a"
 std::optional<Attr> parse_attr(std::string_view);

@@ -15,7 +15,12 @@ std::vector<TensorType> window_types(Op op, std::span<const TensorType> operands
                                      const Attributes& attributes, const TensorType& wanted,
                                      std::string& error);
 
+std::vector<TensorType> winograd_types(Op op, std::span<const TensorType> operands,
+                                       const Attributes& attributes, const TensorType& wanted,
+                                       std::string& error);
+
 std::vector<Literal> evaluate_convolution(Op op, const EvalQuery& q);
 std::vector<Literal> evaluate_window(Op op, const EvalQuery& q);
+std::vector<Literal> evaluate_winograd(Op op, const EvalQuery& q);
 
 }  // namespace nncc

@@ -404,6 +404,13 @@ constexpr auto ConvWeightGradientPacked = structural(kLayout);
 constexpr auto DepthwiseConv = structural(kLayout);
 constexpr auto DepthwiseConvInputGradient = structural(kLayout);
 constexpr auto DepthwiseConvWeightGradient = structural(kLayout);
+constexpr auto WinogradWeights = structural(kLayout);
+constexpr auto WinogradInput = structural(kLayout);
+constexpr auto WinogradOutputGradient = structural(kLayout);
+constexpr auto WinogradWeightGradient = structural(kLayout);
+constexpr auto ConvWinograd = structural(kLayout);
+constexpr auto ConvWinogradTransformed = structural(kLayout);
+constexpr auto ConvWinogradWeightGradient = structural(kLayout);
 
 constexpr auto WindowSum = differentiable(window_gradient<Op::WindowSpread>);
 constexpr auto WindowSpread = differentiable(window_gradient<Op::WindowSum>);
