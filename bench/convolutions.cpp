@@ -1,6 +1,6 @@
-// Convolutions over packed weights with bias and ReLU, each against this core's peak: convolutions
-// [--parallel]
-// [--lanes N] [NAME…]. GFLOP/s count taps outside of the image too, so they may exceed the peak.
+// Convolutions over packed weights with bias and ReLU, each against this core's peak:
+//   convolution_bench [--parallel] [--lanes N] [--target NAME] [PART OF A NAME…]
+// GFLOP/s count taps outside of the image too, so they may exceed the peak.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -125,17 +125,22 @@ nncc::Function convolution_kernel(const ConvolutionShape& s, int lanes, int vect
 int main(int argc, char** argv) {
   bool parallel = false;
   int lanes = 0;
+  std::string target;
   std::vector<std::string> names;
   for (int i = 1; i < argc; ++i) {
     if (std::string(argv[i]) == "--parallel")
       parallel = true;
     else if (std::string(argv[i]) == "--lanes" && i + 1 < argc)
       lanes = std::atoi(argv[++i]);
+    else if (std::string(argv[i]) == "--target" && i + 1 < argc)
+      target = argv[++i];
     else
       names.emplace_back(argv[i]);
   }
+  nncc::Diagnostics diags;
+  const auto other = target.empty() ? nullptr : nncc::find_target(target, diags);
   nncc::CodegenOptions options;
-  options.target = &nncc::testing::host_target();
+  options.target = other ? other.get() : &nncc::testing::host_target();
   options.threads = parallel ? 2 : 1;
   for (const ConvolutionShape& s : kShapes) {
     const auto matches = [&](const std::string& part) {

@@ -86,15 +86,18 @@ struct Recipe {
 };
 
 // So many sums in flight hide the latency of a multiply-add: on Zen 4 one of 64 bytes a cycle, 4 cycles long.
-// More would not be faster, and with little provocation they spill.
-std::pair<int, int> sums_range(const ScheduleOptions& options) {
+// More would not be faster, and with little provocation they spill. Where a tile has many residues, each is
+// unrolled: less of each keeps compilation short.
+std::pair<int, int> sums_range(const ScheduleOptions& options, bool dot, int residues) {
+  if (residues > (dot ? 1 : 4)) return {4, 8};
   return options.vector_registers < 32 ? std::pair(8, 10) : std::pair(8, 16);
 }
 
 // The width of a tile of `vectors` vectors: little computed beyond the end of the row, many sums.
 int choose_columns(int columns, int vectors, std::pair<int, int> sums) {
   const int least = std::max(1, sums.first / vectors), most = std::max(1, sums.second / vectors);
-  if (columns <= most) return columns;
+  // One tile has no borders to tell from the rest: worth a column more.
+  if (columns <= most + (vectors <= 2)) return columns;
   int best = most;
   double best_cost = std::numeric_limits<double>::max();
   for (int c = most; c >= least; --c) {
@@ -106,7 +109,7 @@ int choose_columns(int columns, int vectors, std::pair<int, int> sums) {
   return best;
 }
 
-Recipe choose(const Convolution& conv, const Axis& x, int64_t element_bytes, int vector_lanes,
+Recipe choose(const Convolution& conv, const Axis& y, const Axis& x, int64_t element_bytes, int vector_lanes,
               const ScheduleOptions& options) {
   Recipe r;
   const int lanes = as_int(conv.lanes);
@@ -119,7 +122,7 @@ Recipe choose(const Convolution& conv, const Axis& x, int64_t element_bytes, int
   if (r.dot) r.lanes = vector_lanes, r.vectors = as_int(conv.panel_channels());
   if (r.vectors > 4)
     for (r.vectors = 4; (lanes / r.lanes) % r.vectors != 0;) --r.vectors;
-  const auto sums = sums_range(options);
+  const auto sums = sums_range(options, r.dot, y.step * x.step);
   r.columns = choose_columns(x.count(), r.vectors, sums);
   for (int images = 1; images <= conv.batch && images * r.columns * r.vectors <= sums.second; ++images)
     if (conv.batch % images == 0 && (r.images * r.columns * r.vectors < sums.first)) r.images = images;
@@ -148,7 +151,7 @@ class Schedule {
     y_axis_ = make_axis(conv_, 0);
     x_axis_ = make_axis(conv_, 1);
     type_ = compute_type(node.types[0].dtype);
-    recipe_ = choose(conv_, x_axis_, type_.bytes(), options.lanes(type_), options);
+    recipe_ = choose(conv_, y_axis_, x_axis_, type_.bytes(), options.lanes(type_), options);
     channels_ = as_int(node.types[0].shape[3]);
     width_ = recipe_.dot ? channels_ : recipe_.vectors * recipe_.lanes;
   }
