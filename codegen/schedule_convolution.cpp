@@ -115,14 +115,17 @@ Recipe choose(const Convolution& conv, const Axis& y, const Axis& x, int64_t ele
   const int lanes = as_int(conv.lanes);
   const bool forward = conv.kind == ConvKind::Forward;
   const int64_t depth = forward ? conv.in_per_group() : conv.out_per_group();
-  r.dot = conv.groups == 1 && conv.panel_channels() * 4 <= vector_lanes && depth % vector_lanes == 0 &&
+  r.dot = conv.groups == 1 && conv.panel_channels() <= std::min(4, vector_lanes / 2) &&
+          depth % vector_lanes == 0 &&
           conv.panel_channels() * depth * num_elements(conv.window) * element_bytes <= kStackBytes / 2;
   r.lanes = lanes <= vector_lanes ? lanes : std::gcd(lanes, vector_lanes);
   r.vectors = lanes / r.lanes;
   if (r.dot) r.lanes = vector_lanes, r.vectors = as_int(conv.panel_channels());
   if (r.vectors > 4)
     for (r.vectors = 4; (lanes / r.lanes) % r.vectors != 0;) --r.vectors;
-  const auto sums = sums_range(options, r.dot, y.step * x.step);
+  auto sums = sums_range(options, r.dot, y.step * x.step);
+  // Pixels that neighbouring taps share stay in registers, next to the sums.
+  if (options.vector_registers < 32 && r.vectors == 1 && !r.dot) sums = {6, 6};
   r.columns = choose_columns(x.count(), r.vectors, sums);
   for (int images = 1; images <= conv.batch && images * r.columns * r.vectors <= sums.second; ++images)
     if (conv.batch % images == 0 && (r.images * r.columns * r.vectors < sums.first)) r.images = images;

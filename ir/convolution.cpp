@@ -94,7 +94,7 @@ Convolution convolution(const Graph& graph, const Node& node) {
 int convolution_lanes(int64_t panel_channels, int64_t columns, int element_bytes, int vector_bytes) {
   const int vector = vector_bytes / element_bytes;
   // Four vectors need fewer pixels in a tile: for short rows.
-  std::vector<std::pair<int, double>> choices = {{2 * vector, 1}, {vector, 1.03}};
+  std::vector<std::pair<int, double>> choices = {{2 * vector, 1}, {vector, vector_bytes >= 64 ? 1.03 : 1.3}};
   if (columns < 4 && vector_bytes >= 64) choices.insert(choices.begin(), {4 * vector, 1});
   // Half as wide vectors: some processors do as much with them, some half as much.
   if (vector_bytes >= 64) choices.emplace_back(vector / 2, 1.5);

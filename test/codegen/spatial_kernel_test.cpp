@@ -224,7 +224,7 @@ void add_fused(KernelCases& cases, Op op, const FusedCase& fused, DType dtype, s
 }
 
 TEST(Convolution, WithWhatFollows) {
-  for (const char* target : {"", "x86-64-v2", "x86-64-v3"})
+  for (const char* target : {"", "x86-64-v2", "x86-64-v3", "aarch64"})
     for (const int threads : {1, 2}) {
       if (*target && threads == 2) continue;
       int index = 0;
@@ -232,17 +232,20 @@ TEST(Convolution, WithWhatFollows) {
       Diagnostics diags;
       const auto other = *target ? find_target(target, diags) : nullptr;
       const TargetInfo& info = other ? *other : host_target();
-      if (info.vector_lanes > host_target().vector_lanes) continue;
       std::mt19937_64 random(6);
       KernelCases cases(threads, info);
       for (const FusedCase& fused : fused_cases())
         for (const Op op : kPackedByKind) {
-          // All of them here, each second or third elsewhere.
+          // All of them once, some of them for each other target and type.
           ++index;
-          if (threads == 2 || index % 3 == 0) add_fused(cases, op, fused, DType::F32, random);
-          if (threads == 1 && !*target && index % 3 == 1) add_fused(cases, op, fused, DType::F64, random);
+          if (threads == 2 || index % (info.is_host_architecture ? 4 : 9) == 1)
+            add_fused(cases, op, fused, DType::F32, random);
+          if (threads == 1 && !*target && index % 3 == 2) add_fused(cases, op, fused, DType::F64, random);
         }
-      cases.run();
+      if (info.is_host_architecture && info.vector_lanes <= host_target().vector_lanes)
+        cases.run();
+      else
+        EXPECT_GT(cases.compile().size(), 1000u);
     }
 }
 
