@@ -73,6 +73,8 @@ Axis make_axis(const Convolution& conv, size_t i) {
   return axis;
 }
 
+// A kernel has code for each residue.
+constexpr int64_t kMostResidues = 16;
 // Longer windows keep their loop over columns.
 constexpr int kUnrolledTaps = 11;
 
@@ -367,6 +369,7 @@ bool has_convolution_schedule(const Graph& body, NodeId id) {
   const Node& node = body[id];
   if (node.op != Op::ConvPacked && node.op != Op::ConvInputGradientPacked) return false;
   const Convolution conv = convolution(body, node);
+  if (node.op == Op::ConvInputGradientPacked && num_elements(conv.strides) > kMostResidues) return false;
   // A tile does not reach over the end of a group.
   return conv.groups == 1 || conv.panel_channels() % conv.lanes == 0;
 }
