@@ -48,6 +48,10 @@ Pipeline schedule(Lowering& lowering, const ScheduleOptions& options) {
       return schedule_full_reduction(lowering, options);
     case ScheduleForm::Winograd:
       return schedule_winograd(lowering, options);
+    case ScheduleForm::WeightGradient:
+      return schedule_weight_gradient(lowering, options);
+    case ScheduleForm::Depthwise:
+      return schedule_depthwise(lowering, options);
     case ScheduleForm::Generic:
       break;
   }

@@ -51,6 +51,11 @@ namespace {
 
 bool same(const Expr& a, const Expr& b) { return a.same_as(b) || Halide::Internal::equal(a, b); }
 
+Shape without_ones(Shape shape) {
+  shape.erase(std::remove(shape.begin(), shape.end(), 1), shape.end());
+  return shape;
+}
+
 }  // namespace
 
 Expr Lowering::flatten(const Shape& shape, const Index& index) const {
@@ -83,20 +88,31 @@ Expr Lowering::flatten(const Shape& shape, const Index& index) const {
 }
 
 Index Lowering::unflatten(const Shape& shape, const Expr& flat) {
-  Index index(shape.size());
-  Unflattened record{{}, {}, flat};
+  Index index(shape.size(), Expr(0));
+  const Shape extents = without_ones(shape);
+  for (const Unflattened& u : unflattened_) {
+    if (u.shape != extents || !same(u.flat, flat)) continue;
+    for (size_t i = 0, j = 0; i < shape.size(); ++i)
+      if (shape[i] != 1) index[i] = u.index[j++];
+    return index;
+  }
   Expr rest = flat;
   for (size_t i = shape.size(); i-- > 0;) {
     const int extent = static_cast<int>(shape[i]);
-    const bool outermost = std::all_of(shape.begin(), shape.begin() + i, [](int64_t e) { return e == 1; });
-    index[i] = extent == 1 ? Expr(0) : Halide::Internal::simplify(outermost ? rest : rest % extent);
-    rest = rest / extent;
     if (extent == 1) continue;
-    record.shape.insert(record.shape.begin(), shape[i]);
-    record.index.insert(record.index.begin(), index[i]);
+    const bool outermost = std::all_of(shape.begin(), shape.begin() + i, [](int64_t e) { return e == 1; });
+    index[i] = Halide::Internal::simplify(outermost ? rest : rest % extent);
+    rest = rest / extent;
   }
-  if (record.shape.size() > 1) unflattened_.push_back(std::move(record));
+  remember(shape, index, flat);
   return index;
+}
+
+void Lowering::remember(const Shape& shape, const Index& index, const Expr& flat) {
+  Unflattened record{without_ones(shape), {}, flat};
+  for (size_t i = 0; i < shape.size(); ++i)
+    if (shape[i] != 1) record.index.push_back(index[i]);
+  if (record.shape.size() > 1) unflattened_.push_back(std::move(record));
 }
 
 Index Lowering::reshape(const Shape& shape, const Shape& other, const Index& index) {
@@ -118,7 +134,12 @@ Index Lowering::reshape(const Shape& shape, const Shape& other, const Index& ind
     const Shape from(shape.begin() + first_i, shape.begin() + i),
         to(other.begin() + first_j, other.begin() + j);
     const Index part(index.begin() + first_i, index.begin() + i);
-    const Index mapped = from == to ? part : unflatten(to, flatten(from, part));
+    const auto through_flat = [&] {
+      const Expr flat = flatten(from, part);
+      remember(from, part, flat);
+      return unflatten(to, flat);
+    };
+    const Index mapped = from == to ? part : through_flat();
     std::copy(mapped.begin(), mapped.end(), result.begin() + first_j);
   }
   return result;

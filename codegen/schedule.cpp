@@ -34,6 +34,10 @@ std::string_view schedule_form_name(ScheduleForm form) {
       return "full reduction";
     case ScheduleForm::Winograd:
       return "winograd";
+    case ScheduleForm::WeightGradient:
+      return "weight gradient";
+    case ScheduleForm::Depthwise:
+      return "depthwise";
     case ScheduleForm::Generic:
       return "generic";
   }
@@ -42,7 +46,7 @@ std::string_view schedule_form_name(ScheduleForm form) {
 
 namespace {
 
-// Every result has one element for each of the product's, and reads it at the same place.
+// Every result has one element for each of the product's or convolution's, and reads it at the same place.
 bool is_element_by_element(const Graph& body, Value product) {
   const int64_t size = body.type(product).num_elements();
   const auto reads_in_place = [&](NodeId id) {
@@ -55,6 +59,19 @@ bool is_element_by_element(const Graph& body, Value product) {
   for (NodeId id : body.descendants(roots))
     if (id != product.node && !reads_in_place(id)) return false;
   return true;
+}
+
+ScheduleForm convolution_form(const Graph& body, NodeId id) {
+  switch (body[id].op) {
+    case Op::ConvWeightGradientPacked:
+      return ScheduleForm::WeightGradient;
+    case Op::DepthwiseConv:
+    case Op::DepthwiseConvInputGradient:
+    case Op::DepthwiseConvWeightGradient:
+      return ScheduleForm::Depthwise;
+    default:
+      return has_convolution_schedule(body, id) ? ScheduleForm::Convolution : ScheduleForm::Generic;
+  }
 }
 
 }  // namespace
@@ -73,9 +90,7 @@ ScheduleForm schedule_form(const Graph& body) {
   if (has_half_floats(body)) return ScheduleForm::Generic;
   const bool one_product = products == 1 && reductions == 0 && is_element_by_element(body, product);
   if (spatial > 0)
-    return one_product && spatial == 1 && has_convolution_schedule(body, product.node)
-               ? ScheduleForm::Convolution
-               : ScheduleForm::Generic;
+    return one_product && spatial == 1 ? convolution_form(body, product.node) : ScheduleForm::Generic;
   if (one_product) return winograd == 1 ? ScheduleForm::Winograd : ScheduleForm::MatMul;
   if (products == 0) return reduction_form(body);
   return ScheduleForm::Generic;
@@ -161,6 +176,15 @@ void fix_output(Func f, const Shape& extents) {
       stride *= extent;
     }
   }
+}
+
+std::vector<Expr> results_at(Lowering& lowering, Value anchor, const Index& at) {
+  const Graph& body = lowering.body();
+  std::vector<Expr> values;
+  for (const Graph::Result& result : body.results)
+    values.push_back(lowering.stored_at(
+        result.value, lowering.reshape(body.type(anchor).shape, body.type(result.value).shape, at)));
+  return values;
 }
 
 Accumulation accumulation_of(const Node& node, DType operand) {

@@ -20,6 +20,8 @@ enum class ScheduleForm {
   ColumnReduction,  // one reduction over the leading axes
   FullReduction,    // sums over everything to scalars
   Winograd,         // a part of Winograd's convolution, and what is done with each of its elements
+  WeightGradient,   // the gradient of packed convolution weights, and what is done with each element
+  Depthwise,        // one depthwise convolution or gradient of one, likewise
   Generic,          // anything else
 };
 std::string_view schedule_form_name(ScheduleForm);
@@ -53,6 +55,8 @@ Pipeline schedule_row_reduction(Lowering&, const ScheduleOptions&);
 Pipeline schedule_column_reduction(Lowering&, const ScheduleOptions&);
 Pipeline schedule_full_reduction(Lowering&, const ScheduleOptions&);
 Pipeline schedule_winograd(Lowering&, const ScheduleOptions&);
+Pipeline schedule_weight_gradient(Lowering&, const ScheduleOptions&);
+Pipeline schedule_depthwise(Lowering&, const ScheduleOptions&);
 // Right for any legal body.
 Pipeline schedule_generic(Lowering&, const ScheduleOptions&);
 
@@ -82,6 +86,10 @@ bool has_convolution_schedule(const Graph& body, NodeId id);
 // Constant bounds and row-major strides for the output buffers of `f`, whose dimensions are extents[n - 1],
 // …, extents[0].
 void fix_output(Halide::Func f, const Shape& extents);
+
+// The results of a body that goes on element by element from `anchor`, where the anchor's index is `at`, as
+// they lie in memory.
+std::vector<Halide::Expr> results_at(Lowering&, Value anchor, const Index& at);
 
 // An accumulation of a reduction or contraction node: f = initial; f = update(f, element).
 struct Accumulation {

@@ -103,6 +103,14 @@ void KernelCases::run() {
   }
 }
 
+std::vector<std::vector<Literal>> KernelCases::results() const {
+  const KernelLibrary library(functions_, options_);
+  std::vector<std::vector<Literal>> results;
+  for (size_t i = 0; i < functions_.size(); ++i)
+    results.push_back(library.call(i, cases_[i].arguments, cases_[i].in_place));
+  return results;
+}
+
 std::vector<std::byte> KernelCases::compile() const {
   std::vector<KernelSource> sources;
   for (const Function& f : functions_) sources.push_back({&f, "nn_kernel_" + std::to_string(sources.size())});

@@ -37,6 +37,8 @@ class KernelCases {
   }
   // Compiles all, calls each and compares. EXPECTs.
   void run();
+  // What each returns.
+  std::vector<std::vector<Literal>> results() const;
   // The object alone.
   std::vector<std::byte> compile() const;
 

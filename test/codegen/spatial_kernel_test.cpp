@@ -250,6 +250,97 @@ TEST(Convolution, WithWhatFollows) {
     }
 }
 
+// Tiles, blocks and tasks that do not come out even, and windows larger than the image.
+const Geometry kUneven[] = {
+    {"tails", 1, 23, 40, 1, {7, 10}, {3, 3}, {1, 1}, {1, 1}, {1, 1}, {1, 1}},
+    {"blocks of rows", 2, 10, 36, 1, {29, 31}, {3, 3}, {1, 1}, {1, 1}, {1, 1}, {1, 1}},
+    {"small image", 5, 17, 33, 1, {2, 3}, {5, 5}, {1, 1}, {2, 2}, {2, 2}, {1, 1}},
+    {"s2", 3, 20, 48, 1, {15, 17}, {3, 3}, {2, 2}, {1, 0}, {1, 2}, {1, 1}},
+    {"s3 with gaps", 1, 16, 18, 1, {20, 23}, {2, 2}, {3, 3}, {0, 0}, {0, 0}, {1, 1}},
+    {"merged pixels", 3, 19, 48, 1, {20, 20}, {1, 1}, {1, 1}, {0, 0}, {0, 0}, {1, 1}},
+    {"few channels", 6, 2, 11, 1, {30, 28}, {5, 5}, {1, 1}, {2, 2}, {2, 2}, {1, 1}},
+    {"few channels s2", 1, 3, 16, 1, {41, 44}, {7, 7}, {2, 2}, {3, 3}, {3, 3}, {1, 1}},
+    {"long window", 1, 4, 16, 1, {6, 40}, {1, 19}, {1, 1}, {0, 9}, {0, 9}, {1, 1}},
+    {"wide window", 1, 20, 18, 1, {12, 12}, {9, 9}, {1, 1}, {4, 4}, {4, 4}, {1, 1}},
+    {"dilated s2", 2, 18, 48, 2, {14, 15}, {3, 3}, {2, 1}, {2, 3}, {2, 3}, {2, 3}},
+};
+
+void add_uneven(KernelCases& cases, DType dtype, int64_t lanes, std::mt19937_64& random) {
+  for (const Geometry& g : kUneven) {
+    add_case(cases, Op::ConvWeightGradientPacked, g,
+             shapes_of(g, ConvLayout::Packed, ConvKind::WeightGradient, lanes), dtype, random, true);
+    Geometry depthwise = g;
+    depthwise.groups = depthwise.out = g.in;
+    for (const Op op : {Op::DepthwiseConv, Op::DepthwiseConvInputGradient, Op::DepthwiseConvWeightGradient})
+      add_case(cases, op, depthwise, shapes_of(depthwise, ConvLayout::Depthwise, ConvKind::Forward, 1), dtype,
+               random, false);
+  }
+}
+
+TEST(Convolution, UnevenGradientsAndDepthwise) {
+  std::mt19937_64 random(6);
+  KernelCases cases;
+  add_uneven(cases, DType::F32, 16, random);
+  add_uneven(cases, DType::F64, 8, random);
+  cases.run();
+}
+
+TEST(Convolution, GradientsAndDepthwiseOfSmallerVectors) {
+  for (const auto& [name, lanes] : {std::pair{"x86-64-v2", 4}, {"x86-64-v3", 8}}) {
+    Diagnostics diags;
+    const auto target = find_target(name, diags);
+    ASSERT_NE(target, nullptr);
+    std::mt19937_64 random(7);
+    KernelCases cases(1, *target);
+    add_uneven(cases, DType::F32, lanes, random);
+    cases.run();
+  }
+}
+
+TEST(Convolution, SumsOverPixelsAreTheSameForAnyNumberOfThreads) {
+  KernelCases one(1), two(2);
+  for (KernelCases* cases : {&one, &two}) {
+    std::mt19937_64 random(8);
+    for (const Geometry& g : kUneven) {
+      add_case(*cases, Op::ConvWeightGradientPacked, g,
+               shapes_of(g, ConvLayout::Packed, ConvKind::WeightGradient, 16), DType::F32, random, true);
+      Geometry depthwise = g;
+      depthwise.groups = depthwise.out = g.in;
+      add_case(*cases, Op::DepthwiseConvWeightGradient, depthwise,
+               shapes_of(depthwise, ConvLayout::Depthwise, ConvKind::Forward, 1), DType::F32, random, false);
+    }
+  }
+  two.run();
+  const auto a = one.results(), b = two.results();
+  for (size_t i = 0; i < a.size(); ++i) EXPECT_EQ(a[i][0].to_bytes(), b[i][0].to_bytes()) << "case " << i;
+}
+
+TEST(Convolution, ResultsGoOnElementByElement) {
+  std::mt19937_64 random(9);
+  KernelCases cases(2);
+  const auto add = [&](Op op, const Shape& first, const Shape& second, const Shape& result,
+                       Attributes attributes) {
+    attributes.set(Attr::Strides, Ints{1, 1});
+    attributes.set(Attr::Low, Ints{1, 1});
+    attributes.set(Attr::Dilation, Ints{1, 1});
+    const auto lit = [&](const Shape& shape) { return random_literal({DType::F32, shape}, random); };
+    cases.add(std::string(op_info(op).name), {lit(first), lit(second), lit({result.back()}), lit(result)},
+              {64, 1e-3}, [&](GraphBuilder& b, const Values& x) {
+                const Value sum = b.add_typed(op, {x[0], x[1]}, {DType::F32, result}, attributes);
+                const Value biased =
+                    b.add(sum, b.broadcast(x[2], result, {static_cast<int64_t>(result.size()) - 1}));
+                const Value flat = b.reshape(b.add(biased, x[3]), {num_elements(result)});
+                return Values{biased, flat, b.add(Op::Gt, {sum, b.splat_like(sum, 0)})};
+              });
+  };
+  const Shape image = {2, 20, 21, 35}, window = {3, 3, 35};
+  add(Op::DepthwiseConv, image, window, image, {});
+  add(Op::DepthwiseConvInputGradient, image, window, image, {});
+  add(Op::DepthwiseConvWeightGradient, image, image, window, {});
+  add(Op::ConvWeightGradientPacked, image, {2, 20, 21, 40}, {3, 3, 35, 3, 16}, {{Attr::Groups, int64_t{1}}});
+  cases.run();
+}
+
 TEST(Window, AllOps) {
   struct Windows {
     Shape image, windows;
