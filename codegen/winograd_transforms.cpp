@@ -1,7 +1,8 @@
 // Transforms of Winograd's convolutions as kernels of their own: one matrix from each side, first along the
 // rows of a tile, then along its columns, each value in the lanes of channels.
-#include "codegen/winograd.h"
+#include <numeric>
 
+#include "codegen/winograd.h"
 #include "ir/diagnostic.h"
 
 namespace nncc {
@@ -49,29 +50,37 @@ class Transform {
 
  private:
   int vector(int64_t lanes) const { return as_int(std::min<int64_t>(options_.lanes(type_), lanes)); }
+  // Input channels whose weights are transformed together: none that is not there.
+  int channels() const { return as_int(std::gcd<int64_t>(shape_.in_channels, 8)); }
   Expr zero() const { return Halide::Internal::make_zero(type_); }
 
   void weights() {
     const int a = as_int(shape_.points), L = as_int(shape_.lanes), V = vector(L);
     const bool turned = node_.attributes.boolean(Attr::Turned);
-    Var c("c"), p("p"), r("r"), q("q"), lo("lo");
-    Func w("w"), rows("rows");
+    Var c("c"), p("p"), r("r"), q("q"), lo("lo"), li("li"), co("co"), ci("ci");
+    Func w("w"), rows("rows"), u("u");
     const Guarded o = guard(Halide::Internal::simplify(p * L + l_), shape_.out_channels);
     Expr element = turned ? lowering_.at(node_.operands[0], {c, o.at, 2 - r, 2 - q})
                           : lowering_.at(node_.operands[0], {o.at, c, r, q});
     if (shape_.out_channels % L) element = select(o.inside, element, zero());
     w(l_, c, p, r, q) = element;
     rows(l_, c, p, i_, q) = apply(matrices_.g, i_, [&](int k) { return Expr(w(l_, c, p, k, q)); });
-    out_(l_, c, f_, p) = apply(matrices_.g, f_ % a, [&](int k) { return Expr(rows(l_, c, p, f_ / a, k)); });
-    out_.split(l_, lo, l_, V, L % V ? TailStrategy::GuardWithIf : TailStrategy::RoundUp)
-        .split(f_, i_, j_, a, TailStrategy::RoundUp)
-        .reorder(l_, j_, i_, c, lo, p)
+    u(l_, c, f_, p) = apply(matrices_.g, f_ % a, [&](int k) { return Expr(rows(l_, c, p, f_ / a, k)); });
+    out_(l_, c, f_, p) = u(l_, c, f_, p);
+    // The points lie far apart: several channels of one are written at a time.
+    out_.split(l_, lo, li, V, L % V ? TailStrategy::GuardWithIf : TailStrategy::RoundUp)
+        .split(c, co, ci, channels(), TailStrategy::RoundUp)
+        .reorder(li, ci, f_, co, lo, p)
+        .vectorize(li);
+    if (parallel_) out_.parallel(p);
+    u.compute_at(out_, co).bound_extent(l_, V).bound_extent(c, channels());
+    u.split(f_, i_, j_, a, TailStrategy::RoundUp)
+        .reorder(l_, j_, i_, c, p)
         .vectorize(l_)
         .unroll(j_)
         .unroll(i_);
-    if (parallel_) out_.parallel(p);
-    w.compute_at(out_, c).bound_extent(l_, V).vectorize(l_).unroll(r).unroll(q);
-    rows.compute_at(out_, c).bound_extent(l_, V).vectorize(l_).unroll(i_).unroll(q);
+    w.compute_at(u, c).bound_extent(l_, V).vectorize(l_).unroll(r).unroll(q);
+    rows.compute_at(u, c).bound_extent(l_, V).vectorize(l_).unroll(i_).unroll(q);
   }
 
   void image(const WinogradMatrices::Matrix& matrix, int64_t lanes, int64_t channels,
@@ -101,23 +110,25 @@ class Transform {
 
   void weight_gradient() {
     const int a = as_int(shape_.points), L = as_int(shape_.lanes), V = vector(L);
-    Var c("c"), o("o"), r("r"), q("q"), oo("oo");
-    Func rows("rows");
+    Var c("c"), o("o"), r("r"), q("q"), oo("oo"), oi("oi"), co("co"), ci("ci");
+    Func rows("rows"), u("u");
     const WinogradMatrices::Matrix matrix = transposed(matrices_.g);
     const Expr panel = o / L, lane = o % L;
-    rows(o, c, r, j_) = apply(matrix, r, [&](int k) {
-      return lowering_.at(node_.operands[0], {panel, k * a + j_, c, lane});
-    });
+    u(o, c, f_) = lowering_.at(node_.operands[0], {panel, f_, c, lane});
+    rows(o, c, r, j_) = apply(matrix, r, [&](int k) { return Expr(u(o, c, k * a + j_)); });
     out_(q, r, c, o) = apply(matrix, q, [&](int k) { return Expr(rows(o, c, r, k)); });
     const bool guarded = shape_.out_channels % V != 0;
     out_.bound(q, 0, 3).bound(r, 0, 3);
-    out_.split(o, oo, o, V, guarded ? TailStrategy::GuardWithIf : TailStrategy::RoundUp)
-        .reorder(o, q, r, c, oo)
-        .vectorize(o)
+    // The points lie far apart: several channels of one are read at a time.
+    out_.split(o, oo, oi, V, guarded ? TailStrategy::GuardWithIf : TailStrategy::RoundUp)
+        .split(c, co, ci, channels(), TailStrategy::RoundUp)
+        .reorder(oi, q, r, ci, co, oo)
+        .vectorize(oi)
         .unroll(q)
         .unroll(r);
     if (parallel_) out_.parallel(oo);
-    rows.compute_at(out_, c).bound_extent(o, V).vectorize(o).unroll(r).unroll(j_);
+    u.compute_at(out_, co).bound_extent(o, V).bound_extent(c, channels()).vectorize(o);
+    rows.compute_at(out_, ci).bound_extent(o, V).vectorize(o).unroll(r).unroll(j_);
   }
 
   Lowering& lowering_;
