@@ -293,8 +293,12 @@ Pipeline schedule_winograd(Lowering& lowering, const ScheduleOptions& options) {
     case Op::ConvWinogradTransformed:
       if (auto pipeline = Schedule(lowering, options, id).build()) return *pipeline;
       return schedule_generic(lowering, options);
-    case Op::ConvWinogradWeightGradient:
-      return schedule_generic(lowering, options);
+    case Op::ConvWinogradWeightGradient: {
+      const int64_t lanes = winograd_shape(body, body[id]).lanes,
+                    vector = options.lanes(compute_type(body[id].types[0].dtype));
+      if (lanes > vector && lanes % vector) return schedule_generic(lowering, options);
+      return schedule_winograd_weight_gradient(lowering, options, id);
+    }
     default:
       if (body.results.size() != 1 || body.results[0].value != Value{id, 0})
         return schedule_generic(lowering, options);

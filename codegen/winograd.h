@@ -25,4 +25,7 @@ Halide::Expr apply(const WinogradMatrices::Matrix& matrix, const Halide::Expr& w
 // The transforms of weights, inputs and gradients: kernels of their own.
 Pipeline schedule_winograd_transform(Lowering& lowering, const ScheduleOptions& options, NodeId id);
 
+// conv_winograd_weight_gradient, and what is done with each element. Panels must be whole vectors, or one.
+Pipeline schedule_winograd_weight_gradient(Lowering& lowering, const ScheduleOptions& options, NodeId id);
+
 }  // namespace nncc
