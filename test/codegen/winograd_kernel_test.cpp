@@ -195,6 +195,53 @@ TEST(Winograd, WeightGradients) {
   }
 }
 
+// The largest error of a kernel relative to the largest result, at random places: docs/numerics.md.
+TEST(Winograd, Errors) {
+  std::mt19937_64 random(20);
+  for (const int64_t tile : {2, 4})
+    for (const int64_t channels : {64, 128, 256, 512}) {
+      const Geometry g{tile, 1, channels, 32, 32, 16, {14, 14}};
+      const Literal x = random_literal({DType::F32, g.x()}, random, -1, 1),
+                    w = random_literal({DType::F32, g.w()}, random, -1, 1);
+      std::vector<Function> functions(2);
+      const auto define = [](Function& f, Op op, const std::vector<Shape>& from, const Shape& to,
+                             const Attributes& attributes) {
+        f.kind = FunctionKind::Kernel;
+        GraphBuilder b(f.body);
+        Values arguments;
+        for (const Shape& shape : from)
+          arguments.push_back(
+              f.body.add_argument("a" + std::to_string(arguments.size()), {DType::F32, shape}));
+        f.body.results = {{"r", b.add_typed(op, arguments, {DType::F32, to}, attributes)}};
+      };
+      define(functions[0], Op::WinogradWeights, {g.w()}, g.u(),
+             {{Attr::Tile, tile}, {Attr::Lanes, g.lanes}, {Attr::Turned, false}});
+      define(functions[1], Op::ConvWinograd, {g.x(), g.u()}, g.y(), {{Attr::Tile, tile}, {Attr::Low, g.low}});
+      CodegenOptions options;
+      options.threads = 1;
+      options.target = &host_target();
+      const KernelLibrary library(functions, options);
+      const Literal u = library.call(0, std::array{w})[0], y = library.call(1, std::array{x, u})[0];
+      double error = 0, largest = 0;
+      for (int i = 0; i < 500; ++i) {
+        const auto o = static_cast<int64_t>(random() % 32), row = static_cast<int64_t>(random() % 14),
+                   column = static_cast<int64_t>(random() % 14);
+        double exact = 0;
+        for (int64_t p = std::max<int64_t>(row - 1, 0); p <= std::min<int64_t>(row + 1, 13); ++p)
+          for (int64_t q = std::max<int64_t>(column - 1, 0); q <= std::min<int64_t>(column + 1, 13); ++q)
+            for (int64_t c = 0; c < channels; ++c)
+              exact += x.real((p * 14 + q) * channels + c) *
+                       w.real(((o * channels + c) * 3 + p - row + 1) * 3 + q - column + 1);
+        error = std::max(error, std::abs(exact - y.real((row * 14 + column) * 32 + o)));
+        largest = std::max(largest, std::abs(exact));
+      }
+      std::printf("F%d, %d channels: %.1e\n", static_cast<int>(tile), static_cast<int>(channels),
+                  error / largest);
+      EXPECT_LT(error / largest, tile == 2 ? 2e-6 : 5e-5);
+      EXPECT_GT(error, 0);
+    }
+}
+
 // Not in the shape of the schedules: an epilogue of a transform, two products.
 TEST(Winograd, OddBodies) {
   std::mt19937_64 random(18);
