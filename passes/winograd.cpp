@@ -24,8 +24,8 @@ int64_t input_lanes(int64_t channels, int vector_lanes) {
   return std::gcd(channels, static_cast<int64_t>(vector_lanes));
 }
 
-// Of the cache that all cores share.
-constexpr double kCacheBytes = 24 << 20;
+// What a cache holds of weights from one call to the next.
+constexpr double kCacheBytes = 12 << 20;
 // Of inputs that the convolution transforms by itself.
 constexpr int64_t kMostChannels = 160;
 

@@ -36,6 +36,9 @@ TEST(Winograd, WhereItPays) {
   EXPECT_EQ(winograd_tile(square(8, 64, 8, 56)), 0);
   // Few tiles: the weights are read once for each.
   EXPECT_EQ(winograd_tile(square(1, 512, 512, 2)), 0);
+  EXPECT_EQ(winograd_tile(square(1, 512, 512, 7)), 0);
+  EXPECT_EQ(winograd_tile(square(8, 512, 512, 7)), 4);
+  EXPECT_EQ(winograd_tile(square(4, 16, 32, 32)), 4);
   // No such windows.
   for (const auto change :
        {+[](Convolution& c) {
