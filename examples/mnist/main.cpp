@@ -1,7 +1,10 @@
 // Trains a compiled network on MNIST and prints the held-out accuracy and the confusion matrix.
 //
-//   nncc examples/zoo/mlp.nn -o mlp.so
-//   mnist mlp.so examples/data [epochs] [seed]
+//   nncc examples/zoo/lenet.nn -o lenet.so
+//   mnist lenet.so examples/data [epochs] [seed]
+//
+// Any program will do that has `fit`, of images and labels, giving a loss and an accuracy, and `classify`,
+// giving a probability for each digit: mlp.nn takes an image as 784 numbers, lenet.nn as 1x28x28.
 #include <nn/model.h>
 
 #include <algorithm>
@@ -11,50 +14,28 @@
 #include <random>
 #include <vector>
 
-#include "common/idx.h"
+#include "common/digits.h"
 #include "common/progress.h"
 
 namespace {
 
-constexpr int kTrain = 8000, kPixels = 784, kClasses = 10;
-
-struct Digits {
-  std::vector<float> images;  // 784 values in [0, 1] each
-  std::vector<int32_t> labels;
-  int size() const { return static_cast<int>(labels.size()); }
-};
-
-Digits read_digits(const std::string& folder) {
-  const auto images = example::read_idx(folder + "/t10k-images-idx3-ubyte.gz");
-  const auto labels = example::read_idx(folder + "/t10k-labels-idx1-ubyte.gz");
-  Digits digits;
-  digits.images.assign(images.bytes.begin(), images.bytes.end());
-  for (float& x : digits.images) x /= 255;
-  digits.labels.assign(labels.bytes.begin(), labels.bytes.end());
-  return digits;
-}
-
-// Copies the digits order[first …] into one batch.
-void gather(const Digits& digits, const std::vector<int>& order, int first, std::vector<float>& image,
-            std::vector<int32_t>& label) {
-  for (size_t i = 0; i < label.size(); ++i) {
-    const int from = order[static_cast<size_t>(first) + i];
-    std::copy_n(digits.images.begin() + static_cast<ptrdiff_t>(from) * kPixels, kPixels,
-                image.begin() + static_cast<ptrdiff_t>(i) * kPixels);
-    label[i] = digits.labels[static_cast<size_t>(from)];
-  }
-}
+constexpr int kTrain = 8000, kClasses = 10;
 
 int run(const char* model, const char* data, int epochs, int seed) {
-  const Digits digits = read_digits(data);
+  const example::Digits digits = example::read_digits(data);
   const nn::Library library = nn::Library::open(model);
   nn::Session session(library, {.seed = seed});
   auto fit = session.entry<2>("fit");
   auto classify = session.entry<1>("classify");
 
   const int batch = static_cast<int>(fit.info().inputs[0].shape[0]);
-  std::vector<float> image(static_cast<size_t>(batch) * kPixels);
+  std::vector<float> image(static_cast<size_t>(batch * example::Digits::kPixels));
   std::vector<int32_t> label(static_cast<size_t>(batch));
+  auto take_batch = [&](std::span<const int> from, int first) {
+    const auto which = from.subspan(static_cast<size_t>(first), static_cast<size_t>(batch));
+    digits.copy_images(which, image);
+    digits.copy_labels(which, label);
+  };
   std::vector<int> order(kTrain);
   std::iota(order.begin(), order.end(), 0);
   std::mt19937 random(static_cast<unsigned>(seed));
@@ -67,7 +48,7 @@ int run(const char* model, const char* data, int epochs, int seed) {
     example::Progress progress(name, steps, batch, "images");
     double correct = 0;
     for (int step = 0; step < steps; ++step) {
-      gather(digits, order, step * batch, image, label);
+      take_batch(order, step * batch);
       auto [loss, accuracy] = fit(image, label);
       progress.step(loss);
       correct += static_cast<float>(accuracy);
@@ -83,7 +64,7 @@ int run(const char* model, const char* data, int epochs, int seed) {
   const int count = static_cast<int>(held_out.size());
   for (int done = 0; done < count; done += batch) {
     const int first = std::min(done, count - batch);
-    gather(digits, held_out, first, image, label);
+    take_batch(held_out, first);
     const std::span<const float> probability = classify(image);
     for (int i = done - first; i < batch; ++i) {
       const auto row = probability.subspan(static_cast<size_t>(i) * kClasses, kClasses);

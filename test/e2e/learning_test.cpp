@@ -175,6 +175,21 @@ TEST(Learning, PerceptronReadsDigits) {
   EXPECT_LT(loss.end(), 0.2 * loss.begin());
 }
 
+TEST(Learning, ConvolutionsReadDigits) {
+  const nn::Library library = compile_and_open(zoo("lenet"));
+  nn::Session session(library, {.seed = 1});
+  const auto fit = session.entry<2>("fit");
+  Batches batches(mnist(), 64);
+  Curve loss, accuracy;
+  for (int step = 0; step < 2 * 125; ++step) {
+    batches.next();
+    auto [l, a] = fit(batches.x, batches.label);
+    loss.add(l), accuracy.add(a);
+  }
+  EXPECT_GT(accuracy.end(), 0.92);
+  EXPECT_LT(loss.end(), 0.2 * loss.begin());
+}
+
 TEST(Learning, AutoencoderRemembersDigits) {
   const nn::Library library = compile_and_open(zoo("autoencoder"));
   nn::Session session(library, {.seed = 1});
