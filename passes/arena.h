@@ -27,7 +27,8 @@ struct ArenaPlan {
   int peak_step = 0;             // where that is
 };
 
-// Largest first, each in the smallest gap that fits between the buffers that live at the same time.
+// Each in the smallest gap that fits between the buffers that live at the same time: the largest first, or
+// those that live longest, or those that are most in both; whichever takes the least.
 ArenaPlan plan_arena(std::span<const LiveRange> ranges);
 
 }  // namespace nncc

@@ -26,23 +26,15 @@ GraphPlan GraphPlanner::plan() {
     storages_[best.buffers[i]].placed = true;
     storages_[best.buffers[i]].place = {Space::Arena, 0, best.arena.offsets[best.shares[i]]};
   }
-  for (size_t i = 0; i < best.buffers.size(); ++i) {
-    const LiveRange& range = best.ranges[best.shares[i]];
-    if (range.first > best.arena.peak_step || range.last < best.arena.peak_step) continue;
-    for (const auto& [value, region] : regions_) {
-      if (region.storage != best.buffers[i]) continue;
-      const Node& node = graph_[value.node];
-      std::string name = node.name;
-      if (name.empty() && step_of_.contains(value.node))
-        name = node.attributes.string(Attr::Symbol) + "#" + std::to_string(value.result);
-      if (name.empty()) continue;
-      result_.alive_at_peak[name] = range.bytes;
-      break;
-    }
-  }
+  list_peak(best);
   result_.arena_bytes = best.arena.bytes;
   result_.lower_bound = best.arena.lower_bound;
   result_.in_place = best.in_place;
+  std::map<NodeId, NodeId> source_of;
+  for (const auto& [source, copy] : node_map_)
+    if (source_[source].op == Op::Kernel) source_of[copy] = source;
+  for (int step : best.order)
+    if (auto it = source_of.find(steps_[step].id); it != source_of.end()) result_.order.push_back(it->second);
   result_.graph = emit(best.order);
   return std::move(result_);
 }
@@ -485,6 +477,27 @@ GraphPlanner::Schedule GraphPlanner::schedule(std::vector<int> order) const {
   }
   s.arena = plan_arena(s.ranges);
   return s;
+}
+
+// Each buffer once, by the first value in it that has a name, or else by the kernel that writes it.
+void GraphPlanner::list_peak(const Schedule& schedule) {
+  std::set<int> listed;              // of the ranges
+  std::map<int, std::string> names;  // of storages
+  for (const auto& [value, region] : regions_) {
+    const Node& node = graph_[value.node];
+    std::string& name = names[region.storage];
+    if (name.empty()) name = node.name;
+    if (name.empty() && step_of_.contains(value.node))
+      name = node.attributes.string(Attr::Symbol) + "#" + std::to_string(value.result);
+    if (name.empty() && region.storage == root_region(value).storage) name = op_info(node.op).name;
+  }
+  for (size_t i = 0; i < schedule.buffers.size(); ++i) {
+    const LiveRange& range = schedule.ranges[schedule.shares[i]];
+    if (range.first > schedule.arena.peak_step || range.last < schedule.arena.peak_step) continue;
+    const std::string& name = names[schedule.buffers[i]];
+    if (name.empty() || !listed.insert(schedule.shares[i]).second) continue;
+    result_.alive_at_peak[name] += range.bytes;
+  }
 }
 
 Place GraphPlanner::place_of(Value v) const {

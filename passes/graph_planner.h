@@ -27,10 +27,11 @@ struct GraphPlan {
   Graph graph;  // in an order in which execution is right, with places
   int64_t arena_bytes = 0;
   int64_t lower_bound = 0;
-  int copies = 0;          // kernels that only copy
-  int in_place = 0;        // results that take the place of an operand
-  int direct_updates = 0;  // updates written where the variable lies
-  std::map<std::string, int64_t> alive_at_peak;
+  int copies = 0;                                // kernels that only copy
+  int in_place = 0;                              // results that take the place of an operand
+  int direct_updates = 0;                        // updates written where the variable lies
+  std::map<std::string, int64_t> alive_at_peak;  // bytes; values of one name together
+  std::vector<NodeId> order;                     // of the source's kernels
 };
 
 // Plans a graph of kernels, views and data. The module's variables must have their offsets.
@@ -104,6 +105,7 @@ class GraphPlanner {
     int in_place = 0;
   };
   Schedule schedule(std::vector<int> order) const;
+  void list_peak(const Schedule& schedule);
   Graph emit(const std::vector<int>& order);
   Place place_of(Value v) const;
 
