@@ -17,7 +17,7 @@ namespace nncc {
 struct PassOptions {
   int vector_lanes = 16;      // f32 lanes of the target's widest vector
   bool accurate = false;      // --accurate: no form that costs digits
-  int64_t memory_budget = 0;  // bytes, 0: none
+  int64_t memory_budget = 0;  // --memory-budget: bytes of each entry's arena, 0: as it comes
 };
 
 // Handed to every pass. count() feeds --stats.

@@ -7,10 +7,8 @@
 
 namespace nncc {
 
-namespace {
-
-// In the module's order; a slab lies where its first variable stands. The gap between neighbours stays below
-// two cache lines: arrays that are walked side by side suffer when they lie one page apart.
+// The gap between neighbours stays below two cache lines: arrays that are walked side by side suffer when
+// they lie one page apart.
 void place_variables(Module& module) {
   int64_t end = 0;
   std::set<std::string> done;
@@ -30,6 +28,8 @@ void place_variables(Module& module) {
   }
   module.variable_bytes = align_up(end, kBufferAlignment);
 }
+
+namespace {
 
 void report(const std::string& name, const GraphPlan& plan, PassContext& context) {
   if (plan.arena_bytes == 0) return;

@@ -40,4 +40,8 @@ namespace nncc {
 
 bool plan_memory(Module&, PassContext&);
 
+// Its first part: Variable::offset and Module::variable_bytes. In the module's order; a slab lies where its
+// first variable stands.
+void place_variables(Module&);
+
 }  // namespace nncc

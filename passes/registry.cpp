@@ -15,6 +15,7 @@
 #include "passes/pipelines.h"
 #include "passes/plan_memory.h"
 #include "passes/reduce_strength.h"
+#include "passes/rematerialize.h"
 #include "passes/widen_scalars.h"
 
 namespace nncc {
@@ -40,6 +41,8 @@ std::span<const PassInfo> all_passes() {
        assign_layout},
       {"hoist-weights", "takes what depends on the weights alone out of inference entries", hoist_weights},
       {"fuse-kernels", "outlines groups of nodes into kernel functions", fuse_kernels},
+      {"rematerialize", "computes values again where keeping them does not fit into --memory-budget",
+       rematerialize},
       {"plan-memory", "places every tensor and orders the kernels", plan_memory},
   };
   return kPasses;
@@ -47,14 +50,14 @@ std::span<const PassInfo> all_passes() {
 
 std::span<const NamedPipeline> named_pipelines() {
   static constexpr NamedPipeline kPipelines[] = {
-      {"O0", "inline,autodiff,dce,fuse-kernels,plan-memory"},
-      {"O1", "inline,canonicalize,cse,autodiff,canonicalize,cse,dce,fuse-kernels,plan-memory"},
+      {"O0", "inline,autodiff,dce,fuse-kernels,rematerialize,plan-memory"},
+      {"O1", "inline,canonicalize,cse,autodiff,canonicalize,cse,dce,fuse-kernels,rematerialize,plan-memory"},
       // Gradients of a simple graph, then a simple graph of the gradients, then kernels.
       {"O2",
        "fuse-softmax-cross-entropy,inline,canonicalize,cse,"
        "autodiff,canonicalize,fold-constants,cse,canonicalize,cse,dce,"
        "widen-scalars,flatten-updates,reduce-strength,fold-batch-norm,assign-layout,hoist-weights,fuse-"
-       "kernels,plan-memory"},
+       "kernels,rematerialize,plan-memory"},
   };
   return kPipelines;
 }
@@ -77,6 +80,8 @@ std::span<const PassOrder> pass_orders() {
       {"hoist-weights", "fuse-kernels", "kernels hide what depends on weights"},
       {"inline", "fuse-kernels", "a kernel holds primitives alone"},
       {"autodiff", "fuse-kernels", "a kernel cannot be differentiated"},
+      {"fuse-kernels", "rematerialize", "kernels are what is run again"},
+      {"rematerialize", "plan-memory", "places are given to what is left"},
       {"fuse-kernels", "plan-memory", "kernels are what is ordered and given memory"},
   };
   return kOrders;

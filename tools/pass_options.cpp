@@ -1,6 +1,8 @@
 #include "tools/pass_options.h"
 
 #include <algorithm>
+#include <charconv>
+#include <cmath>
 
 namespace nncc {
 namespace {
@@ -16,6 +18,24 @@ OptionParser::Action names(std::vector<std::string>& list) {
   };
 }
 
+// "64M": a number of bytes, of 1024, of 1024 x 1024, …
+std::string parse_size(const std::string& text, int64_t& bytes) {
+  const std::string expected =
+      "a size above 0 is expected: bytes, or with K, M or G (each 1024 times the last)";
+  const size_t digits = std::min(text.find_first_not_of("0123456789."), text.size());
+  const std::string_view suffix = std::string_view(text).substr(digits);
+  constexpr std::string_view kSuffixes = "KMG";
+  const size_t power = suffix.empty() ? 0 : kSuffixes.find(suffix) + 1;  // npos + 1 is 0
+  if (suffix.size() > 1 || (!suffix.empty() && power == 0)) return expected;
+  double number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + digits, number);
+  if (error != std::errc() || end != text.data() + digits) return expected;
+  number *= std::pow(1024.0, static_cast<double>(power));
+  if (!(number >= 1) || number >= 0x1p62) return expected;
+  bytes = static_cast<int64_t>(number);
+  return {};
+}
+
 }  // namespace
 
 void add_pass_options(OptionParser& line, PipelineOptions& options) {
@@ -28,6 +48,9 @@ void add_pass_options(OptionParser& line, PipelineOptions& options) {
   line.flag("verify-each", "check the graph after every pass", options.verify_each);
   line.text("dump-dir", "DIR", "write the graph after every pass into a folder", options.dump_dir);
   line.flag("time-passes", "say what took how long", options.time_passes);
+  line.each("memory-budget", "SIZE",
+            "what an entry's workspace may take, such as 64M or 1.5G: values are computed again",
+            [&options](const std::string& value) { return parse_size(value, options.pass.memory_budget); });
   line.flag("stats", "say what the passes did", options.stats);
 }
 
