@@ -27,7 +27,7 @@ struct KernelInfo {
 KernelInfo describe_kernel(const Function&);
 
 // Part of every cache key: changes whenever equal bodies and options may give other code.
-inline constexpr int kKernelVersion = 7;
+inline constexpr int kKernelVersion = 8;
 
 // A function of FunctionKind::Kernel and the symbol it gets.
 struct KernelSource {

@@ -5,6 +5,7 @@
 #include "codegen/elementary.h"
 #include "codegen/lowering_rules.h"
 #include "ir/diagnostic.h"
+#include "ir/window.h"
 
 namespace nncc {
 using Halide::cast;
@@ -186,15 +187,16 @@ Expr Lowering::at(Value v, const Index& index) {
   if (auto provided = provided_.find(v); provided != provided_.end()) {
     result = provided->second(full_index());
   } else if (op_info(node.op).has(Reduction) || op_info(node.op).has(Contraction) ||
-             op_info(node.op).has(Window)) {
+             (op_info(node.op).has(Window) && !is_small_window(body_, v.node))) {
     NNCC_CHECK(fallback_ != nullptr, "a reduction inside a kernel has no schedule");
     return fallback_(v)(full_index());  // the answer may differ next time
   } else {
     result = lower(*this, v, index);
   }
-  // Two indices in turn are usual (a row and its transpose); more would only make the search long.
+  // Two indices in turn are usual (a row and its transpose), and as many as a window has taps; more would
+  // only make the search long.
   auto& entries = memo_[v];
-  if (entries.size() >= 8) entries.erase(entries.begin());
+  if (entries.size() >= 32) entries.erase(entries.begin());
   entries.emplace_back(index, result);
   return result;
 }

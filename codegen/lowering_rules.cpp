@@ -6,7 +6,9 @@
 #include <limits>
 
 #include "codegen/elementary.h"
+#include "codegen/window.h"
 #include "ir/diagnostic.h"
+#include "ir/window.h"
 
 namespace nncc {
 using Halide::cast;
@@ -252,14 +254,19 @@ Expr lower_WinogradWeightGradient(Rules r) { return not_provided(r); }
 Expr lower_ConvWinograd(Rules r) { return not_provided(r); }
 Expr lower_ConvWinogradTransformed(Rules r) { return not_provided(r); }
 Expr lower_ConvWinogradWeightGradient(Rules r) { return not_provided(r); }
-Expr lower_WindowSum(Rules r) { return not_provided(r); }
-Expr lower_WindowSpread(Rules r) { return not_provided(r); }
-Expr lower_WindowMax(Rules r) { return not_provided(r); }
-Expr lower_WindowArgMax(Rules r) { return not_provided(r); }
-Expr lower_WindowScatter(Rules r) { return not_provided(r); }
+
+// ---- Windows: small ones are written out, others become Funcs.
+
+Expr small_window(Rules r) { return window_element(r.lowering, r.value, r.full_index()); }
+Expr lower_WindowSum(Rules r) { return small_window(r); }
+Expr lower_WindowSpread(Rules r) { return small_window(r); }
+Expr lower_WindowMax(Rules r) { return small_window(r); }
+Expr lower_WindowArgMax(Rules r) { return small_window(r); }
+Expr lower_WindowScatter(Rules r) { return small_window(r); }
 
 // The position says where in the window; outside of the image there is 0.
 Expr lower_WindowGather(Rules r) {
+  if (is_small_window(r.lowering.body(), r.value.node)) return small_window(r);
   const auto &sizes = r.attributes().integers(Attr::Sizes), &strides = r.attributes().integers(Attr::Strides),
              &low = r.attributes().integers(Attr::Low);
   const Shape& shape = r.operand_type(0).shape;

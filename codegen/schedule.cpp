@@ -10,6 +10,7 @@
 #include "codegen/winograd.h"
 #include "ir/convolution.h"
 #include "ir/diagnostic.h"
+#include "ir/window.h"
 
 namespace nncc {
 using Halide::Expr;
@@ -83,7 +84,7 @@ ScheduleForm schedule_form(const Graph& body) {
     const OpInfo& info = op_info(body[id].op);
     reductions += info.has(Reduction);
     if (info.has(Contraction)) ++products, product = {id, 0};
-    spatial += info.has(Window) || is_convolution(body[id].op);
+    spatial += (info.has(Window) && !is_small_window(body, id)) || is_convolution(body[id].op);
     winograd += is_winograd(body[id].op);
   }
   if (reductions + products + spatial == 0) return ScheduleForm::Elementwise;
@@ -131,7 +132,7 @@ double estimate_nanoseconds(const Graph& body) {
       // A quarter of the products of the definition, or the steps of a transform.
       total += winograd_flops(node.op, winograd_shape(body, node)) * 0.0025;
     } else if (info.has(Window)) {
-      total += elements * static_cast<double>(num_elements(node.attributes.integers(Attr::Sizes))) * 0.06;
+      total += elements * static_cast<double>(window_shape(body, id).taps()) * 0.06;
     } else if (info.has(Reduction)) {
       total += static_cast<double>(body.type(node.operands[0]).num_elements()) * 0.06;
     } else if (node.op == Op::Input) {

@@ -6,6 +6,7 @@
 
 #include "codegen/schedule.h"
 #include "ir/diagnostic.h"
+#include "ir/window.h"
 
 namespace nncc {
 using Halide::Expr;
@@ -20,13 +21,13 @@ class Borders {
  public:
   Borders(const Graph& body, Shape shape) : body_(body), shape_(std::move(shape)) {}
   void visit(Value v);
+  void everywhere() {
+    for (int i = 0; i + 1 < static_cast<int>(shape_.size()); ++i) borders_.insert(i);
+  }
   const std::set<int>& borders() const { return borders_; }
 
  private:
   void around(int axis) { borders_.insert({axis - 1, axis}); }
-  void everywhere() {
-    for (int i = 0; i + 1 < static_cast<int>(shape_.size()); ++i) borders_.insert(i);
-  }
   // Whether everything that v depends on keeps the order of elements.
   bool keeps_order(Value v) const;
 
@@ -41,6 +42,7 @@ bool Borders::keeps_order(Value v) const {
   for (NodeId id : body_.ancestors(ids)) {
     const Node& node = body_[id];
     if (node.op == Op::Iota && body_.type({id, 0}).rank() > 1) return false;
+    if (is_window(node.op)) return false;
     if (!op_info(node.op).has(Movement) || node.op == Op::Reshape) continue;
     if (node.op == Op::Broadcast && body_.type(node.operands[0]).num_elements() == 1) continue;
     return false;
@@ -85,7 +87,13 @@ void Borders::visit(Value v) {
       around(static_cast<int>(node.attributes.integer(Attr::Axis)));
       [[fallthrough]];
     default:
-      if (node.op == Op::Concat) {
+      if (is_window(node.op)) {
+        const WindowShape window = window_shape(body_, v.node);
+        for (size_t i = 0; i + 1 < shape_.size(); ++i)
+          if (!window.is_plain(i) || !window.is_plain(i + 1)) borders_.insert(static_cast<int>(i));
+        for (Value operand : node.operands)
+          if (!keeps_order(operand)) everywhere();
+      } else if (node.op == Op::Concat) {
         for (Value operand : node.operands)
           if (!keeps_order(operand)) everywhere();
       } else if (!info.has(Leaf) && node.op != Op::Random) {
@@ -137,6 +145,12 @@ bool has(const Graph& body, Op op) {
   return std::any_of(nodes.begin(), nodes.end(), [&](NodeId id) { return body[id].op == op; });
 }
 
+std::optional<Shape> shape_of_windows(const Graph& body, int64_t size) {
+  for (NodeId id : body.nodes())
+    if (is_window(body[id].op) && body.type({id, 0}).num_elements() == size) return body.type({id, 0}).shape;
+  return std::nullopt;
+}
+
 // The loop along which a transposed operand is contiguous, if that is not the innermost.
 std::optional<size_t> transposed_loop(const Graph& body, const Shape& shape, const Loops& loops) {
   for (NodeId id : body.nodes()) {
@@ -150,6 +164,28 @@ std::optional<size_t> transposed_loop(const Graph& body, const Shape& shape, con
       if (static_cast<size_t>(contiguous) < first + loops.axes[loop].size()) return loop;
   }
   return std::nullopt;
+}
+
+// Where elements are made of windows that lie `stride` apart, neighbours differ in which windows cover them:
+// with as many written out, no element has to ask.
+void unroll_phases(Func out, const Graph& body, const Shape& shape, const Loops& loops) {
+  std::set<size_t> done;
+  for (NodeId id : body.nodes()) {
+    if (!is_window(body[id].op) || body[id].types[0].shape != shape) continue;
+    const WindowShape window = window_shape(body, id);
+    if (!window.back) continue;
+    size_t axis = 0;
+    for (size_t loop = 0; loop + 1 < loops.axes.size(); axis += loops.axes[loop++].size()) {
+      const int stride = static_cast<int>(window.strides[axis]),
+                extent = static_cast<int>(loops.extents[loop]);
+      if (loops.axes[loop].size() != 1 || stride == 1 || stride > 4 || extent < stride) continue;
+      if (!done.insert(loop).second) continue;
+      const Var phase("phase" + std::to_string(loop));
+      out.split(loops.vars[loop], loops.vars[loop], phase, stride,
+                extent % stride ? TailStrategy::GuardWithIf : TailStrategy::RoundUp)
+          .unroll(phase);
+    }
+  }
 }
 
 void schedule_loops(Func out, const Loops& loops, int lanes, bool parallel, std::optional<size_t> transposed,
@@ -260,9 +296,11 @@ Pipeline schedule_elementwise(Lowering& lowering, const ScheduleOptions& options
   int buffers = 0;
   for (size_t i = 0; i < body.results.size(); ++i) {
     if (done[i]) continue;
-    // All results of this size. If their shapes differ, they agree in the order of elements alone.
-    const Shape shape = body.type(body.results[i].value).shape;
-    const int64_t size = num_elements(shape);
+    // All results of this size. If their shapes differ, they agree in the order of elements alone; windows
+    // are best walked in their own shape.
+    const int64_t size = body.type(body.results[i].value).num_elements();
+    const std::optional<Shape> windows = shape_of_windows(body, size);
+    const Shape shape = windows.value_or(body.type(body.results[i].value).shape);
     std::vector<Value> group;
     bool one_shape = true;
     for (size_t j = i; j < body.results.size(); ++j) {
@@ -276,6 +314,8 @@ Pipeline schedule_elementwise(Lowering& lowering, const ScheduleOptions& options
     Borders borders(body, shape);
     if (one_shape)
       for (Value v : group) borders.visit(v);
+    else if (windows)
+      borders.everywhere();
     const Loops loops = merge_axes(shape, borders.borders());
     Func out("out" + std::to_string(i));
     std::vector<Expr> values;
@@ -284,14 +324,17 @@ Pipeline schedule_elementwise(Lowering& lowering, const ScheduleOptions& options
       Index index;
       if (rank > 0 && loops.vars.empty())  // one element, beside a scalar
         index.assign(rank, Expr(0));
+      else if (rank > 0 && loops.vars.size() == 1)
+        index = {loops.vars[0]};
       else if (rank > 0)
-        index = loops.vars.size() == 1 ? Index{loops.vars[0]} : loops.index(lowering);
+        index = lowering.reshape(shape, body.type(v).shape, loops.index(lowering));
       values.push_back(lowering.stored_at(v, index));
     }
     if (values.size() == 1)
       out(reversed(loops.vars)) = values[0];
     else
       out(reversed(loops.vars)) = Halide::Tuple(values);
+    unroll_phases(out, body, shape, loops);
     schedule_loops(out, loops, options.lanes(body), parallel, transposed_loop(body, shape, loops),
                    has(body, Op::Random));
     fix_output(out, loops.extents);

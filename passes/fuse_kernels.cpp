@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 #include <set>
+#include <tuple>
 
 #include "passes/fusion_groups.h"
 #include "passes/fusion_rules.h"
@@ -42,19 +43,21 @@ constexpr size_t kWindow = 32;
 
 // Groups of one form over equal counts that read the same, or are small.
 void merge_across(const Graph& graph, FusionGroups& groups) {
-  using Key = std::pair<KernelForm, int64_t>;
+  using Key = std::tuple<KernelForm, int64_t, Shape>;
   std::map<Key, std::vector<int>> alike;
   for (int group : groups.order()) {
     const KernelForm form = groups.groups()[group].form;
     if (form == KernelForm::MatMul || form == KernelForm::Single) continue;
     int64_t widest = 0;
     bool rearranges = false;  // loops over other axes would not go together
+    Shape windows;            // nor would those over windows and over anything else
     for (NodeId id : groups.groups()[group].nodes) {
       rearranges = rearranges || fusion_role(graph[id].op) == FusionRole::Rearrange;
+      if (fusion_role(graph[id].op) == FusionRole::Windowed) windows = graph[id].types[0].shape;
       widest = std::max(widest, groups.count(id));
       for (Value operand : graph[id].operands) widest = std::max(widest, graph.type(operand).num_elements());
     }
-    if (!rearranges) alike[{form, widest}].push_back(group);
+    if (!rearranges) alike[{form, widest, windows}].push_back(group);
   }
   for (auto& [key, members] : alike) {
     std::vector<std::vector<NodeId>> inputs;

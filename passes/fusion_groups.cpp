@@ -26,6 +26,7 @@ bool computes(const Graph& graph, NodeId id) {
     case FusionRole::Draw:
     case FusionRole::Reduce:
     case FusionRole::Contract:
+    case FusionRole::Windowed:
     case FusionRole::Alone:
       return true;
     case FusionRole::Rearrange:

@@ -16,6 +16,7 @@ enum class FusionRole : uint8_t {
   Pointwise,    // element i from elements i
   Draw,         // random: pointwise over its own shape, and dear
   Rearrange,    // movement with arithmetic on indices
+  Windowed,     // elements from windows of elements, or back: pointwise after it if windows are small
   Reduce,       // sums and extrema over axes: rows, columns or everything
   Contract,     // matrix products
   Alone,        // a kernel of its own

@@ -63,6 +63,7 @@ class Hoister {
       switch (fusion_role(node.op)) {
         case FusionRole::Reduce:
         case FusionRole::Contract:
+        case FusionRole::Windowed:
         case FusionRole::Alone:
           return true;
         case FusionRole::Rearrange:

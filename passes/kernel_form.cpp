@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 
 #include "ir/reduction_shape.h"
+#include "ir/window.h"
 #include "passes/fusion_rules.h"
 
 namespace nncc {
@@ -37,7 +39,7 @@ class Classifier {
     for (NodeId id : nodes_) {
       const FusionRole role = fusion_role(graph_[id].op);
       if (role == FusionRole::Unsupported) return std::nullopt;
-      if (role == FusionRole::Alone && nodes_.size() > 1) return std::nullopt;
+      if (is_alone(id) && nodes_.size() > 1) return std::nullopt;
       if (role == FusionRole::Contract) {
         if (contraction) return std::nullopt;
         contraction = id;
@@ -52,8 +54,7 @@ class Classifier {
     if (contraction && reduce) return std::nullopt;
     if (contraction) return is_matmul(contraction) ? std::optional(KernelForm::MatMul) : std::nullopt;
     if (!reduce) {
-      if (nodes_.size() == 1 && fusion_role(graph_[nodes_[0]].op) == FusionRole::Alone)
-        return KernelForm::Single;
+      if (nodes_.size() == 1 && is_alone(nodes_[0])) return KernelForm::Single;
       return is_elementwise() ? std::optional(KernelForm::Elementwise) : std::nullopt;
     }
     rows_ = reduce->rows;
@@ -78,6 +79,10 @@ class Classifier {
 
  private:
   int64_t count(NodeId id) const { return graph_[id].types[0].num_elements(); }
+  bool is_alone(NodeId id) const {
+    const FusionRole role = fusion_role(graph_[id].op);
+    return role == FusionRole::Alone || (role == FusionRole::Windowed && !is_small_window(graph_, id));
+  }
   bool is_cheap(NodeId id) const { return op_info(graph_[id].op).has(Cheap); }
   // The node behind reshapes and broadcasts.
   NodeId behind(Value v) const {
@@ -109,21 +114,31 @@ class Classifier {
         n = count(id);
       }
     std::map<NodeId, bool> dear;  // it, or something that leads to it
+    std::set<NodeId> rearranged;  // likewise
     for (NodeId id : nodes_) {
       const FusionRole role = fusion_role(graph_[id].op);
-      const bool rearranges = role == FusionRole::Rearrange;
+      const bool is_windowed = role == FusionRole::Windowed;
+      const bool rearranges = role == FusionRole::Rearrange || is_windowed;
       // A broadcast that was put among the nodes has to lie in memory itself.
       bool is_dear = !is_cheap(id) && !rearranges && role != FusionRole::Repeat &&
                      role != FusionRole::Generated && role != FusionRole::Data;
+      is_dear = is_dear || is_windowed;
       if (is_dear && count(id) != n) return false;
       for (Value operand : graph_[id].operands) {
         const auto it = dear.find(behind(operand));
-        if (it == dear.end() || !it->second) continue;
+        if (it == dear.end()) continue;
+        if (rearranged.contains(it->first)) {
+          if (is_windowed) return false;
+          rearranged.insert(id);
+        }
+        if (is_windowed && window_shape(graph_, id).overlaps()) return false;
+        if (!it->second) continue;
         // What is read at other indices may be made more than once.
         if (rearranges) return false;
         is_dear = true;
       }
       dear[id] = is_dear;
+      if (rearranges) rearranged.insert(id);
     }
     return true;
   }

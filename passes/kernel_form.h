@@ -10,16 +10,17 @@ namespace nncc {
 
 // "Counts" below are numbers of elements; reshapes change nothing.
 enum class KernelForm : uint8_t {
-  Elementwise,  // all results have one count; pointwise ops, draws and rearrangements lead to them
+  Elementwise,  // all results have one count; pointwise ops, draws, rearrangements and small windows lead to
+                // them; what a window reads is cheap, and made again for no second window
   MatMul,     // one product; its operands come from memory; all else is pointwise over its elements; results
               // have its count
   RowReduce,  // reductions over the inner axes of [rows, cols]; pointwise ops over [rows, cols] and [rows]
               // before, between and after; results are [rows, cols] or [rows]
   ColumnReduce,  // reductions over the outer axes of [rows, cols]; pointwise ops on [rows, cols] before, on
                  // [cols] after; results are [cols]
-  FullReduce,  // reductions of one count to scalars; pointwise ops on that count before, on scalars after;
-               // scalar results
-  Single,      // one node of any other kind
+  FullReduce,    // reductions of one count to scalars; pointwise ops on that count before, on scalars after;
+                 // scalar results
+  Single,        // one node of any other kind
 };
 std::string_view kernel_form_name(KernelForm form);
 

@@ -2,6 +2,8 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <cmath>
+#include <limits>
 
 #include "ir/convolution.h"
 #include "test/codegen/kernel_cases.h"
@@ -341,34 +343,57 @@ TEST(Convolution, ResultsGoOnElementByElement) {
   cases.run();
 }
 
+struct Windows {
+  Shape image, windows;
+  Ints sizes, strides, low;
+
+  Attributes attributes() const { return {{Attr::Sizes, sizes}, {Attr::Strides, strides}, {Attr::Low, low}}; }
+};
+
+Literal random_positions(const Windows& w, std::mt19937_64& random) {
+  Literal position(TensorType{DType::I32, w.windows});
+  for (int64_t i = 0; i < position.num_elements(); ++i)
+    position.set_int(i, static_cast<int64_t>(random() % num_elements(w.sizes)));
+  return position;
+}
+
+// With equal elements, zeros and NaNs of both signs, infinities.
+Literal random_ties(const TensorType& type, std::mt19937_64& random) {
+  Literal x = random_literal(type, random);
+  if (!is_float(type.dtype)) return x;
+  const double inf = std::numeric_limits<double>::infinity(), nan = std::nan("");
+  const double values[] = {1, 1, 2, 0.0, -0.0, -0.0, -inf, inf, nan, -nan};
+  for (int64_t i = 0; i < x.num_elements(); i += 1 + static_cast<int64_t>(random() % 6))
+    x.set(i, values[random() % (random() % 8 == 0 ? 10 : 7)]);
+  return x;
+}
+
 TEST(Window, AllOps) {
-  struct Windows {
-    Shape image, windows;
-    Ints sizes, strides, low;
-  };
   std::mt19937_64 random(5);
   KernelCases cases;
   for (const Windows& w :
        {Windows{{2, 3, 8, 10}, {2, 3, 4, 5}, {1, 1, 2, 2}, {1, 1, 2, 2}, {0, 0, 0, 0}},
         Windows{{2, 9, 7, 18}, {2, 5, 4, 18}, {1, 3, 3, 1}, {1, 2, 2, 1}, {0, 1, 1, 0}},
         Windows{{3, 7}, {3, 2}, {1, 2}, {1, 3}, {0, 0}}, Windows{{5, 6}, {6, 3}, {3, 5}, {1, 2}, {2, 0}},
-        Windows{{2, 7, 7, 20}, {2, 7, 7, 20}, {1, 3, 3, 1}, {1, 1, 1, 1}, {0, 1, 1, 0}}})
+        Windows{{2, 7, 7, 20}, {2, 7, 7, 20}, {1, 3, 3, 1}, {1, 1, 1, 1}, {0, 1, 1, 0}},
+        // Gaps between windows, channels that fill no vector, an image cut off, more taps than are written
+        // out.
+        Windows{{1, 8, 11, 5}, {1, 3, 4, 5}, {1, 2, 1, 1}, {1, 3, 3, 1}, {0, 0, 1, 0}},
+        Windows{{2, 9, 9, 40}, {2, 4, 4, 40}, {1, 2, 2, 1}, {1, 2, 2, 1}, {0, 0, 0, 0}},
+        Windows{{2, 5, 40, 33}, {2, 3, 19, 33}, {1, 1, 3, 3}, {1, 2, 2, 1}, {0, 0, 0, 1}},
+        Windows{{1, 8, 8, 6}, {1, 3, 3, 6}, {1, 6, 6, 1}, {1, 2, 2, 1}, {0, 1, 1, 0}},
+        // A window outside of the image.
+        Windows{{4, 3}, {5, 3}, {2, 1}, {2, 1}, {3, 0}}})
     for (const DType dtype : {DType::F32, DType::F64, DType::I32, DType::U8}) {
-      const Attributes attributes{{Attr::Sizes, w.sizes}, {Attr::Strides, w.strides}, {Attr::Low, w.low}};
       const auto add = [&](Op op, const Shape& from, const TensorType& to) {
-        Literal x = random_literal({dtype, from}, random);
-        if (is_float(dtype) && op != Op::WindowSum && op != Op::WindowSpread)
-          for (int64_t i = 0; i < x.num_elements(); i += 5) x.set(i, i % 10 ? 1 : std::nan(""));  // ties, NaN
-        std::vector<Literal> arguments{x};
-        if (op == Op::WindowScatter || op == Op::WindowGather) {
-          Literal position(TensorType{DType::I32, w.windows});
-          for (int64_t i = 0; i < position.num_elements(); ++i)
-            position.set_int(i, static_cast<int64_t>(random() % num_elements(w.sizes)));
-          arguments.push_back(position);
-        }
+        const bool sums = op == Op::WindowSum || op == Op::WindowSpread;
+        std::vector<Literal> arguments{sums ? random_literal({dtype, from}, random)
+                                            : random_ties({dtype, from}, random)};
+        if (op == Op::WindowScatter || op == Op::WindowGather)
+          arguments.push_back(random_positions(w, random));
         cases.add(
             std::string(op_info(op).name) + " " + to.str(), arguments, {4, 1e-6},
-            [&](GraphBuilder& b, const Values& v) { return Values{b.add_typed(op, v, to, attributes)}; });
+            [&](GraphBuilder& b, const Values& v) { return Values{b.add_typed(op, v, to, w.attributes())}; });
       };
       add(Op::WindowSum, w.image, {dtype, w.windows});
       add(Op::WindowSpread, w.windows, {dtype, w.image});
@@ -378,6 +403,55 @@ TEST(Window, AllOps) {
       add(Op::WindowGather, w.image, {dtype, w.windows});
     }
   cases.run();
+}
+
+// What fusion makes of windows: several results, elementwise ops on both sides, other shapes of the result.
+TEST(Window, Fused) {
+  for (const int threads : {1, 2}) {
+    std::mt19937_64 random(6);
+    KernelCases cases(threads);
+    for (const Windows& w :
+         {Windows{{3, 12, 10, 48}, {3, 6, 5, 48}, {1, 2, 2, 1}, {1, 2, 2, 1}, {0, 0, 0, 0}},
+          Windows{{2, 13, 9, 19}, {2, 7, 5, 19}, {1, 3, 3, 1}, {1, 2, 2, 1}, {0, 1, 1, 0}},
+          Windows{{70, 8, 6, 3}, {70, 4, 3, 3}, {1, 2, 2, 1}, {1, 2, 2, 1}, {0, 0, 0, 0}},
+          Windows{{2, 20, 14, 35}, {2, 20, 7, 18}, {1, 1, 3, 3}, {1, 1, 2, 2}, {0, 0, 1, 1}}})
+      for (const DType dtype : {DType::F32, DType::F64}) {
+        const TensorType windows{dtype, w.windows}, image{dtype, w.image}, positions{DType::I32, w.windows};
+        const auto op = [&w](GraphBuilder& b, Op kind, const Values& x, const TensorType& to) {
+          return b.add_typed(kind, x, to, w.attributes());
+        };
+        const TensorType channel{dtype, {w.image.back()}}, out_channel{dtype, {w.windows.back()}};
+        cases.add("maximum and position", {random_ties(image, random)}, {},
+                  [&](GraphBuilder& b, const Values& x) {
+                    return Values{op(b, Op::WindowMax, x, windows), op(b, Op::WindowArgMax, x, positions)};
+                  });
+        cases.add("scaled, then mean, then shifted",
+                  {random_literal(image, random), random_literal(channel, random),
+                   random_literal(out_channel, random), random_literal(windows, random)},
+                  {8, 1e-6}, [&](GraphBuilder& b, const Values& x) {
+                    const Value scaled = b.mul(x[0], b.broadcast(x[1], w.image, {3}));
+                    const Value mean = b.mul(op(b, Op::WindowSum, {scaled}, windows), 0.25);
+                    const Value sum = b.add(mean, b.broadcast(x[2], w.windows, {3}));
+                    return Values{b.add(sum, x[3])};
+                  });
+        cases.in_place({3});
+        cases.add("flattened", {random_literal(image, random)}, {8, 1e-6},
+                  [&](GraphBuilder& b, const Values& x) {
+                    const Value m = op(b, Op::WindowMax, x, windows);
+                    const int64_t rows = w.windows[0];
+                    const Value flat = b.reshape(m, {rows, num_elements(w.windows) / rows});
+                    return Values{b.mul(flat, 3.0), b.mul(m, m)};
+                  });
+        cases.add(
+            "back, with a mask",
+            {random_literal(windows, random), random_positions(w, random), random_literal(image, random)},
+            {8, 1e-6}, [&](GraphBuilder& b, const Values& x) {
+              const Value d = op(b, Op::WindowScatter, {b.mul(x[0], 0.5), x[1]}, image);
+              return Values{b.mul(d, x[2]), b.add(op(b, Op::WindowSpread, {x[0]}, image), x[2])};
+            });
+      }
+    cases.run();
+  }
 }
 
 }  // namespace
