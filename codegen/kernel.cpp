@@ -44,6 +44,8 @@ Pipeline schedule(Lowering& lowering, const ScheduleOptions& options) {
       return schedule_row_reduction(lowering, options);
     case ScheduleForm::ColumnReduction:
       return schedule_column_reduction(lowering, options);
+    case ScheduleForm::PlaneReduction:
+      return schedule_plane_reduction(lowering, options);
     case ScheduleForm::FullReduction:
       return schedule_full_reduction(lowering, options);
     case ScheduleForm::Winograd:

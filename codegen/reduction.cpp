@@ -25,7 +25,7 @@ ScheduleForm reduction_form(const Graph& body) {
     if (reduction_shape(body, id) != shape) return ScheduleForm::Generic;
     if (body.type({id, 0}).dtype == DType::Bool) return ScheduleForm::Generic;
   }
-  const int64_t whole = shape.rows * shape.cols;
+  const int64_t whole = shape.whole();
   // What is made from a reduction goes element by element.
   for (NodeId id : body.descendants(ids)) {
     const Node& node = body[id];
@@ -49,9 +49,7 @@ ScheduleForm reduction_form(const Graph& body) {
   }
   for (const Graph::Result& r : body.results) {
     const int64_t count = body.type(r.value).num_elements();
-    if (shape.kind == ReductionShape::Full && count != 1) return ScheduleForm::Generic;
-    if (shape.kind == ReductionShape::Outer && count != shape.cols) return ScheduleForm::Generic;
-    if (shape.kind == ReductionShape::Inner && count != whole && count != shape.rows)
+    if (count != shape.results() && !(shape.kind == ReductionShape::Inner && count == whole))
       return ScheduleForm::Generic;
   }
   switch (shape.kind) {
@@ -61,6 +59,9 @@ ScheduleForm reduction_form(const Graph& body) {
       return ScheduleForm::RowReduction;
     case ReductionShape::Outer:
       return ScheduleForm::ColumnReduction;
+    case ReductionShape::Ends:
+      // Of short rows whole planes are summed first.
+      return shape.cols < kShortRow ? ScheduleForm::ColumnReduction : ScheduleForm::PlaneReduction;
     case ReductionShape::Other:
       break;
   }
@@ -77,6 +78,21 @@ Index matrix_index(Lowering& lowering, const Shape& shape, int64_t rows, const E
   }
   Index index = lowering.unflatten(Shape(shape.begin(), shape.begin() + split), row);
   const Index inner = lowering.unflatten(Shape(shape.begin() + split, shape.end()), col);
+  index.insert(index.end(), inner.begin(), inner.end());
+  return index;
+}
+
+Index block_index(Lowering& lowering, const Shape& shape, const ReductionShape& extents, const Expr& batch,
+                  const Expr& row, const Expr& col) {
+  size_t split = 0;
+  int64_t outer = 1;
+  while (split < shape.size() && outer < extents.batch) outer *= shape[split++];
+  if (outer != extents.batch)
+    return matrix_index(lowering, shape, extents.batch * extents.rows,
+                        batch * static_cast<int>(extents.rows) + row, col);
+  Index index = lowering.unflatten(Shape(shape.begin(), shape.begin() + split), batch);
+  const Index inner =
+      matrix_index(lowering, Shape(shape.begin() + split, shape.end()), extents.rows, row, col);
   index.insert(index.end(), inner.begin(), inner.end());
   return index;
 }

@@ -14,6 +14,13 @@ ScheduleForm reduction_form(const Graph& body);
 // The reductions in topological order.
 std::vector<NodeId> reductions_of(const Graph& body);
 
+// Rows of `Ends` below this many elements do not fill the lanes of vectors.
+inline constexpr int64_t kShortRow = 16;
+
+// The coordinates of element (batch, row, col) of a value that is reduced.
+Index block_index(Lowering& lowering, const Shape& shape, const ReductionShape& extents,
+                  const Halide::Expr& batch, const Halide::Expr& row, const Halide::Expr& col);
+
 // The coordinates of element (row, col) of a value of rows x cols elements, or of element `row` of one of
 // `rows`.
 Index matrix_index(Lowering& lowering, const Shape& shape, int64_t rows, const Halide::Expr& row,

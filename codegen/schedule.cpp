@@ -31,6 +31,8 @@ std::string_view schedule_form_name(ScheduleForm form) {
       return "row reduction";
     case ScheduleForm::ColumnReduction:
       return "column reduction";
+    case ScheduleForm::PlaneReduction:
+      return "plane reduction";
     case ScheduleForm::FullReduction:
       return "full reduction";
     case ScheduleForm::Winograd:

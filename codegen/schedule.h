@@ -17,7 +17,8 @@ enum class ScheduleForm {
   MatMul,           // one product, and what is done with each of its elements
   Convolution,      // one convolution over packed weights, and what is done with each of its elements
   RowReduction,     // reductions over the last axis, and what is done along the rows
-  ColumnReduction,  // one reduction over the leading axes
+  ColumnReduction,  // reductions over leading axes, or over axes in the middle
+  PlaneReduction,   // reductions over all axes but some in the middle
   FullReduction,    // sums over everything to scalars
   Winograd,         // a part of Winograd's convolution, and what is done with each of its elements
   WeightGradient,   // the gradient of packed convolution weights, and what is done with each element
@@ -53,6 +54,7 @@ Pipeline schedule_matmul(Lowering&, const ScheduleOptions&);
 Pipeline schedule_convolution(Lowering&, const ScheduleOptions&);
 Pipeline schedule_row_reduction(Lowering&, const ScheduleOptions&);
 Pipeline schedule_column_reduction(Lowering&, const ScheduleOptions&);
+Pipeline schedule_plane_reduction(Lowering&, const ScheduleOptions&);
 Pipeline schedule_full_reduction(Lowering&, const ScheduleOptions&);
 Pipeline schedule_winograd(Lowering&, const ScheduleOptions&);
 Pipeline schedule_weight_gradient(Lowering&, const ScheduleOptions&);

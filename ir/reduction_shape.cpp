@@ -1,33 +1,31 @@
 #include "ir/reduction_shape.h"
 
 #include <algorithm>
-#include <optional>
 
 namespace nncc {
 
 ReductionShape reduction_shape(const Graph& graph, NodeId id) {
-  ReductionShape result;
   const Node& node = graph[id];
-  if (node.op == Op::ArgMax || node.op == Op::ArgMin) return result;
+  if (node.op == Op::ArgMax || node.op == Op::ArgMin) return {};
   const Shape& shape = graph.type(node.operands[0]).shape;
   const auto& axes = node.attributes.integers(Attr::Axes);
-  std::optional<bool> first, last;
-  int changes = 0;
+  struct Run {
+    bool reduced;
+    int64_t extent;
+  };
+  std::vector<Run> runs;
   for (size_t axis = 0; axis < shape.size(); ++axis) {
     if (shape[axis] == 1) continue;
     const bool reduced = std::find(axes.begin(), axes.end(), static_cast<int64_t>(axis)) != axes.end();
-    if (!first) first = reduced;
-    if (last && *last != reduced) ++changes;
-    last = reduced;
-    (reduced == *first ? result.rows : result.cols) *= shape[axis];
+    if (runs.empty() || runs.back().reduced != reduced) runs.push_back({reduced, 1});
+    runs.back().extent *= shape[axis];
   }
-  if (!first || changes > 1) return result;
-  if (changes == 0) {
-    if (!*first) return result;
-    return {ReductionShape::Full, 1, result.rows};
-  }
-  result.kind = *first ? ReductionShape::Outer : ReductionShape::Inner;
-  return result;
+  using enum ReductionShape::Kind;
+  if (runs.empty() || runs.size() > 3) return {};
+  const bool first = runs[0].reduced;
+  if (runs.size() == 1) return first ? ReductionShape{Full, 1, 1, runs[0].extent} : ReductionShape{};
+  if (runs.size() == 2) return {first ? Outer : Inner, 1, runs[0].extent, runs[1].extent};
+  return {first ? Ends : Outer, runs[0].extent, runs[1].extent, runs[2].extent};
 }
 
 }  // namespace nncc

@@ -57,8 +57,7 @@ class Classifier {
       if (nodes_.size() == 1 && is_alone(nodes_[0])) return KernelForm::Single;
       return is_elementwise() ? std::optional(KernelForm::Elementwise) : std::nullopt;
     }
-    rows_ = reduce->rows;
-    cols_ = reduce->cols;
+    extents_ = *reduce;
     switch (reduce->kind) {
       case ReductionShape::Full:
         if (is_reduction(KernelForm::FullReduce)) return KernelForm::FullReduce;
@@ -69,6 +68,9 @@ class Classifier {
         break;
       case ReductionShape::Outer:
         if (is_reduction(KernelForm::ColumnReduce)) return KernelForm::ColumnReduce;
+        break;
+      case ReductionShape::Ends:
+        if (is_reduction(KernelForm::PlaneReduce)) return KernelForm::PlaneReduce;
         break;
       case ReductionShape::Other:
         if (nodes_.size() == 1) return KernelForm::Single;
@@ -163,31 +165,30 @@ class Classifier {
     const auto& dims = graph_[id].attributes.integers(Attr::Dims);
     size_t inner = 0;
     int64_t outer_count = 1;
-    while (inner < shape.size() && outer_count < rows_) outer_count *= shape[inner++];
-    if (outer_count != rows_ || product(std::span(shape).subspan(inner)) != cols_) return false;
+    while (inner < shape.size() && outer_count < extents_.rows) outer_count *= shape[inner++];
+    if (outer_count != extents_.rows || product(std::span(shape).subspan(inner)) != extents_.cols)
+      return false;
     int64_t covered = 1;
     for (size_t axis = 0; axis < from.size(); ++axis) {
       if (from[axis] == 1) continue;
       if (dims[axis] >= static_cast<int64_t>(inner)) return false;
       covered *= from[axis];
     }
-    return covered == rows_;
+    return covered == extents_.rows;
   }
 
   // All that is reduced lies along the last axis, and stays in cache between reductions.
   bool is_single_row() const {
-    if (cols_ > kLongestRow) return false;
+    if (extents_.cols > kLongestRow) return false;
     return std::all_of(nodes_.begin(), nodes_.end(), [&](NodeId id) {
       return fusion_role(graph_[id].op) != FusionRole::Reduce ||
-             graph_.type(graph_[id].operands[0]).shape.back() == cols_;
+             graph_.type(graph_[id].operands[0]).shape.back() == extents_.cols;
     });
   }
 
   bool is_reduction(KernelForm form) {
-    const int64_t whole = rows_ * cols_;
-    const int64_t reduced = form == KernelForm::FullReduce  ? 1
-                            : form == KernelForm::RowReduce ? rows_
-                                                            : cols_;
+    const int64_t whole = extents_.whole(), rows = extents_.rows;
+    const int64_t reduced = form == KernelForm::RowReduce ? rows : extents_.results();
     for (NodeId id : nodes_) {
       const FusionRole role = fusion_role(graph_[id].op);
       bool uses_whole = false, uses_reduced = false;
@@ -207,7 +208,7 @@ class Classifier {
           part = Part::Reduced;
         else if (uses_whole || count(id) == whole)
           part = Part::Whole;
-        else if (form == KernelForm::RowReduce && count(id) == rows_ && rows_ > 1)
+        else if (form == KernelForm::RowReduce && count(id) == rows && rows > 1)
           part = Part::Reduced;  // made once for each row
         else if (!is_cheap(id))
           return false;
@@ -227,7 +228,7 @@ class Classifier {
   std::span<const NodeId> nodes_;
   const std::function<bool(NodeId)>& is_result_;
   std::map<NodeId, Part> inside_;
-  int64_t rows_ = 1, cols_ = 1;
+  ReductionShape extents_;
 };
 
 }  // namespace
@@ -242,6 +243,8 @@ std::string_view kernel_form_name(KernelForm form) {
       return "row reduction";
     case KernelForm::ColumnReduce:
       return "column reduction";
+    case KernelForm::PlaneReduce:
+      return "plane reduction";
     case KernelForm::FullReduce:
       return "full reduction";
     case KernelForm::Single:

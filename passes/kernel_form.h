@@ -16,8 +16,10 @@ enum class KernelForm : uint8_t {
               // have its count
   RowReduce,  // reductions over the inner axes of [rows, cols]; pointwise ops over [rows, cols] and [rows]
               // before, between and after; results are [rows, cols] or [rows]
-  ColumnReduce,  // reductions over the outer axes of [rows, cols]; pointwise ops on [rows, cols] before, on
-                 // [cols] after; results are [cols]
+  ColumnReduce,  // reductions over the rows of [batch, rows, cols]; pointwise ops on that before, on
+                 // [batch, cols] after; results are [batch, cols]
+  PlaneReduce,   // reductions over batch and cols of [batch, rows, cols]; pointwise ops on that before, on
+                 // [rows] after; results are [rows]
   FullReduce,    // reductions of one count to scalars; pointwise ops on that count before, on scalars after;
                  // scalar results
   Single,        // one node of any other kind

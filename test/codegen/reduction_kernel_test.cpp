@@ -1,6 +1,7 @@
 // Kernels of reductions, and of what goes along with them, against the reference evaluator.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "test/codegen/kernel_cases.h"
@@ -196,6 +197,72 @@ TEST(ColumnReductions, SeveralAtOnce) {
               });
   }
   cases.run();
+}
+
+// Reduced axes in the middle and on both sides, with pointwise ops on what is reduced and on the sums. The
+// sizes reach every way in which rows, lanes and threads share the work.
+TEST(SplitReductions, MiddleAndEnds) {
+  struct Case {
+    Shape shape;
+    std::vector<int64_t> axes;
+  };
+  for (const int threads : {1, 2}) {
+    std::mt19937_64 random(12);
+    KernelCases cases(threads);
+    const auto add = [&](const Case& c, DType dtype) {
+      const TensorType type{dtype, c.shape};
+      Shape kept;
+      for (int64_t i = 0; i < type.rank(); ++i)
+        if (std::find(c.axes.begin(), c.axes.end(), i) == c.axes.end()) kept.push_back(c.shape[i]);
+      // One operand has an element for each result, one for each index of the last axis that is kept.
+      std::vector<int64_t> dims;
+      for (int64_t i = 0; i < type.rank(); ++i)
+        if (std::find(c.axes.begin(), c.axes.end(), i) == c.axes.end()) dims.push_back(i);
+      const Shape last{kept.back()};
+      const double n = static_cast<double>(type.num_elements());
+      Literal y = random_literal(type, random);
+      if (is_float(dtype))  // lost in the maximum of one result
+        y.set(static_cast<int64_t>(random() % static_cast<uint64_t>(type.num_elements())), std::nan(""));
+      cases.add("sums and a maximum over " + std::to_string(c.axes.size()) + " axes of " + type.str(),
+                {random_literal(type, random), random_literal({dtype, kept}, random),
+                 random_literal({dtype, last}, random), y},
+                {100, is_float(dtype) ? 1e-7 * n : 0}, [&](GraphBuilder& b, const Values& x) {
+                  const Value d = b.sub(x[0], b.broadcast(x[2], c.shape, {dims.back()}));
+                  const Value s = b.reduce(Op::ReduceSum, d, c.axes);
+                  const Value q = b.reduce(Op::ReduceSum, b.mul(d, b.broadcast(x[1], c.shape, dims)), c.axes);
+                  return Values{b.add(s, x[1]), b.mul(q, s), b.reduce(Op::ReduceMax, x[3], c.axes)};
+                });
+      cases.add(
+          "one sum of " + type.str(), {random_literal(type, random)}, {100, is_float(dtype) ? 1e-7 * n : 0},
+          [&](GraphBuilder& b, const Values& x) { return Values{b.reduce(Op::ReduceSum, x[0], c.axes)}; });
+    };
+    const std::vector<Case> all = {{{3, 7, 7, 24}, {1, 2}},
+                                   {{3, 7, 7, 24}, {0, 1, 2}},
+                                   {{2, 5, 3}, {1}},
+                                   {{9, 40, 3}, {1}},
+                                   {{40, 33, 17}, {1}},
+                                   {{2, 900, 40}, {1}},
+                                   {{3, 2, 700}, {1}},
+                                   {{5, 6, 7, 9}, {0, 2, 3}},
+                                   {{5, 6, 4, 4}, {0, 2, 3}},
+                                   {{20, 33, 3}, {0, 2}},
+                                   {{2, 3, 100}, {0, 2}},
+                                   {{31, 5, 30, 30}, {0, 2, 3}},
+                                   {{3, 40, 12, 12}, {0, 2, 3}},
+                                   {{64, 70, 2, 3}, {0, 2, 3}},
+                                   {{30000, 3}, {0}},
+                                   {{4001, 24}, {0}},
+                                   {{1003, 33}, {0}},
+                                   {{700, 300}, {0}},
+                                   {{20, 5000}, {0}},
+                                   {{35, 10}, {0}},
+                                   {{2, 3, 4, 5}, {0, 2}}};
+    for (const Case& c : all) {
+      add(c, DType::F32);
+      if (threads == 1) add(c, DType::F64), add(c, DType::I32);
+    }
+    cases.run();
+  }
 }
 
 }  // namespace
