@@ -4,6 +4,7 @@
 #include <array>
 
 #include "ir/diagnostic.h"
+#include "passes/winograd.h"
 
 namespace nncc {
 
@@ -67,7 +68,9 @@ class Packer {
           b_.add(Op::MatMul, {matrix(dy), matrix(x)}, {{Attr::TransposeA, true}, {Attr::TransposeB, false}});
       return b_.reshape(product, w);
     }
-    const int64_t lanes = panel_lanes(conv_, dtype_, options_.vector_lanes);
+    if (const WinogradPlan plan = winograd(conv_); plan.tile)
+      return winograd_weight_gradient(b_, conv_, plan, x, dy, options_.vector_lanes);
+    const int64_t lanes = lanes_of(conv_);
     const int64_t groups = conv_.groups, channels = conv_.out_per_group(),
                   count = (channels + lanes - 1) / lanes;
     const Value dw = b_.add_typed(
@@ -105,6 +108,10 @@ class Packer {
            all_are(conv_.low, 0) && conv_.input == conv_.output;
   }
 
+  WinogradPlan winograd(const Convolution& conv) const {
+    return options_.accurate || dtype_ != DType::F32 ? WinogradPlan{} : winograd_plan(conv);
+  }
+
   // `turned`: w is that of the convolution whose gradient this is.
   Value convolve(const Convolution& conv, Value x, Value w, bool turned) {
     const TensorType result = image(conv.output, conv.out_channels);
@@ -117,8 +124,14 @@ class Packer {
           b_.add(Op::MatMul, {matrix(x), rows}, {{Attr::TransposeA, false}, {Attr::TransposeB, !turned}});
       return b_.reshape(product, result.shape);
     }
+    if (const WinogradPlan plan = winograd(conv); plan.tile)
+      return winograd_convolution(b_, conv, plan, x, w, turned, options_.vector_lanes);
     return b_.add_typed(Op::ConvPacked, std::array{x, panels(w, turned, turned)}, result,
                         attributes(conv, true));
+  }
+
+  int64_t lanes_of(const Convolution& conv) const {
+    return convolution_lanes(conv, static_cast<int>(dtype_size(dtype_)), options_.vector_lanes * 4);
   }
 
   Attributes attributes(const Convolution& conv, bool with_groups) const {
@@ -145,7 +158,7 @@ class Packer {
   Value panels(Value w, bool over_input, bool turned) {
     Convolution conv = conv_;
     conv.kind = over_input ? ConvKind::InputGradient : ConvKind::Forward;
-    const int64_t lanes = panel_lanes(conv, dtype_, options_.vector_lanes);
+    const int64_t lanes = lanes_of(conv);
     const int64_t groups = conv.groups, kh = conv.window[0], kw = conv.window[1];
     const int64_t inner = over_input ? conv.out_per_group() : conv.in_per_group();
     Value v = b_.reshape(w, {groups, conv.out_per_group(), conv.in_per_group(), kh, kw});
@@ -167,12 +180,6 @@ class Packer {
 };
 
 }  // namespace
-
-int panel_lanes(const Convolution& conv, DType dtype, int vector_lanes) {
-  const int lanes = dtype == DType::F64 ? std::max(1, vector_lanes / 2) : vector_lanes;
-  const int64_t channels = conv.panel_channels();
-  return channels % (2 * lanes) == 0 ? 2 * lanes : lanes;
-}
 
 Value pack_convolution(GraphBuilder& builder, const Node& node, Value a, Value b,
                        const PassOptions& options) {
