@@ -63,11 +63,6 @@ class Packer {
                                     attributes(conv_, false));
       return b_.reshape(b_.transpose(dw, {2, 0, 1}), w);
     }
-    if (is_product()) {
-      const Value product =
-          b_.add(Op::MatMul, {matrix(dy), matrix(x)}, {{Attr::TransposeA, true}, {Attr::TransposeB, false}});
-      return b_.reshape(product, w);
-    }
     if (const WinogradPlan plan = winograd(conv_); plan.tile)
       return winograd_weight_gradient(b_, conv_, plan, x, dy, options_.vector_lanes);
     const int64_t lanes = lanes_of(conv_);

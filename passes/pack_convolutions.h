@@ -9,7 +9,7 @@ namespace nncc {
 // Builds what `node`, a conv, conv_input_gradient or conv_weight_gradient of rank 3 or 4, computes. `a` and
 // `b` are its operands, the images among them with channels last; so is the result if it is an image. Weights
 // are as in `node`.
-//   a window of one element, stride 1      matmul
+//   a window of one element, stride 1      matmul, but for the gradient by weights, whose sums are long
 //   as many groups as channels             depthwise_conv and its gradients
 //   a gradient by data of stride 1         conv_packed (depthwise_conv) with the window turned round
 //   3 x 3 windows of f32, where it pays   Winograd's algorithm, unless digits count (winograd_plan)
