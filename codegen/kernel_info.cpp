@@ -41,7 +41,7 @@ KernelInfo describe_kernel(const Function& function) {
       // What the definition of the convolution takes.
       info.flops += static_cast<uint64_t>(winograd_flops(node.op, winograd_shape(body, node)));
       anchors += (anchors.empty() ? "" : " + ") + std::string(op.name) + " " +
-                 extents_text(node.types[0].shape) + "x" + extents_text(body.type(node.operands[0]).shape);
+                 extents_text(node.types[0].shape) + " of " + extents_text(body.type(node.operands[0]).shape);
     } else if (op.has(Contraction)) {
       const int64_t k = depth_of_product(body, node);
       info.flops += static_cast<uint64_t>(2 * k * elements);

@@ -275,7 +275,12 @@ Pipeline schedule_concat(Lowering& lowering, const ScheduleOptions& options, con
       update.split(r.x, ro, ri, lanes, TailStrategy::GuardWithIf).vectorize(ri);
     else if (lanes > 1 && extent > 1)
       update.vectorize(r.x);
-    if (parallel) update.parallel(o);
+    if (parallel) {
+      const Var chunk("chunk");
+      const int step = static_cast<int>((rows + 4 * kParallelPieces - 1) / (4 * kParallelPieces));
+      update.split(o, chunk, o, step, rows % step ? TailStrategy::GuardWithIf : TailStrategy::RoundUp)
+          .parallel(chunk);
+    }
   }
   fix_output(out, {rows, start});
   return {{out}, {0}};

@@ -28,6 +28,8 @@ int64_t input_lanes(int64_t channels, int vector_lanes) {
 constexpr double kCacheBytes = 12 << 20;
 // Of inputs that the convolution transforms by itself.
 constexpr int64_t kMostChannels = 160;
+// Sums of more terms lose more than 2e-5 of the largest result with tiles of 4 x 4 (docs/numerics.md).
+constexpr int64_t kMostChannelsOfTile4 = 384;
 
 struct Extents {
   int64_t points, rows, columns;  // a tile's, and tiles along the axes of y
@@ -53,6 +55,7 @@ WinogradPlan winograd_plan(const Convolution& conv) {
   WinogradPlan best;
   double least = 0.9 * direct;
   for (const int64_t tile : {4, 2}) {
+    if (tile == 4 && !by_weights && conv.in_channels > kMostChannelsOfTile4) continue;
     const Extents e(conv, tile);
     const double tiles = d(conv.batch * e.rows * e.columns), points = d(e.points), in = d(conv.in_channels),
                  out = d(conv.out_channels);
