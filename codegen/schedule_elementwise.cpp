@@ -167,8 +167,8 @@ std::optional<size_t> transposed_loop(const Graph& body, const Shape& shape, con
 }
 
 // Where elements are made of windows that lie `stride` apart, neighbours differ in which windows cover them:
-// with as many written out, no element has to ask.
-void unroll_phases(Func out, const Graph& body, const Shape& shape, const Loops& loops) {
+// with as many written out, no element has to ask. What is left of the loops' extents is in `loops`.
+void unroll_phases(Func out, const Graph& body, const Shape& shape, Loops& loops) {
   std::set<size_t> done;
   for (NodeId id : body.nodes()) {
     if (!is_window(body[id].op) || body[id].types[0].shape != shape) continue;
@@ -184,6 +184,7 @@ void unroll_phases(Func out, const Graph& body, const Shape& shape, const Loops&
       out.split(loops.vars[loop], loops.vars[loop], phase, stride,
                 extent % stride ? TailStrategy::GuardWithIf : TailStrategy::RoundUp)
           .unroll(phase);
+      loops.extents[loop] = (extent + stride - 1) / stride;
     }
   }
 }
@@ -321,7 +322,8 @@ Pipeline schedule_elementwise(Lowering& lowering, const ScheduleOptions& options
       for (Value v : group) borders.visit(v);
     else if (windows)
       borders.everywhere();
-    const Loops loops = merge_axes(shape, borders.borders());
+    Loops loops = merge_axes(shape, borders.borders());
+    const Shape extents = loops.extents;
     Func out("out" + std::to_string(i));
     std::vector<Expr> values;
     for (Value v : group) {
@@ -342,7 +344,7 @@ Pipeline schedule_elementwise(Lowering& lowering, const ScheduleOptions& options
     unroll_phases(out, body, shape, loops);
     schedule_loops(out, loops, options.lanes(body), parallel, transposed_loop(body, shape, loops),
                    has(body, Op::Random));
-    fix_output(out, loops.extents);
+    fix_output(out, extents);
     pipeline.outputs.push_back(out);
   }
   return pipeline;

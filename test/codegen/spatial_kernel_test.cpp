@@ -412,6 +412,8 @@ TEST(Window, Fused) {
     KernelCases cases(threads);
     for (const Windows& w :
          {Windows{{3, 12, 10, 48}, {3, 6, 5, 48}, {1, 2, 2, 1}, {1, 2, 2, 1}, {0, 0, 0, 0}},
+          Windows{{1, 8, 8, 16}, {1, 4, 4, 16}, {1, 2, 2, 1}, {1, 2, 2, 1}, {0, 0, 0, 0}},
+          Windows{{96, 6, 1, 8}, {32, 2, 1, 8}, {3, 3, 1, 1}, {3, 3, 1, 1}, {0, 0, 0, 0}},
           Windows{{2, 13, 9, 19}, {2, 7, 5, 19}, {1, 3, 3, 1}, {1, 2, 2, 1}, {0, 1, 1, 0}},
           Windows{{70, 8, 6, 3}, {70, 4, 3, 3}, {1, 2, 2, 1}, {1, 2, 2, 1}, {0, 0, 0, 0}},
           Windows{{2, 20, 14, 35}, {2, 20, 7, 18}, {1, 1, 3, 3}, {1, 1, 2, 2}, {0, 0, 1, 1}}})
@@ -435,6 +437,15 @@ TEST(Window, Fused) {
                     return Values{b.add(sum, x[3])};
                   });
         cases.in_place({3});
+        // What is added lies with channels first: two ways to cut the same loops.
+        const TensorType first{dtype, {w.image[0], w.image[3], w.image[1], w.image[2]}};
+        cases.add(
+            "scattered, to a transposed image",
+            {random_literal(windows, random), random_positions(w, random), random_literal(first, random)},
+            {8, 1e-6}, [&](GraphBuilder& b, const Values& x) {
+              const Value spread = op(b, Op::WindowScatter, {x[0], x[1]}, image);
+              return Values{b.add(b.transpose(x[2], {0, 2, 3, 1}), spread)};
+            });
         cases.add("flattened", {random_literal(image, random)}, {8, 1e-6},
                   [&](GraphBuilder& b, const Values& x) {
                     const Value m = op(b, Op::WindowMax, x, windows);

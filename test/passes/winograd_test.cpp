@@ -37,7 +37,8 @@ TEST(Winograd, WhereItPays) {
   // Few tiles: the weights are read once for each.
   EXPECT_EQ(winograd_tile(square(1, 512, 512, 2)), 0);
   EXPECT_EQ(winograd_tile(square(1, 512, 512, 7)), 0);
-  EXPECT_EQ(winograd_tile(square(8, 512, 512, 7)), 4);
+  // Long sums lose too much with large tiles.
+  EXPECT_EQ(winograd_tile(square(8, 512, 512, 7)), 2);
   EXPECT_EQ(winograd_tile(square(4, 16, 32, 32)), 4);
   // No such windows.
   for (const auto change :
