@@ -68,7 +68,6 @@ OptionParser option_parser(Arguments& a) {
   line.count("threads", "N",
              "up to how many threads a session will use\n(default: as many as this machine has)",
              a.driver.threads);
-  line.flag("accurate", "nothing that costs digits", a.driver.pipeline.pass.accurate);
   line.count("jobs,j", "N", "threads to compile with (default: all)", a.driver.jobs);
   line.text("cache-dir", "DIR",
             "where compiled kernels are kept\n(default: $XDG_CACHE_HOME/nncc or ~/.cache/nncc)",

@@ -48,6 +48,7 @@ void add_pass_options(OptionParser& line, PipelineOptions& options) {
   line.flag("verify-each", "check the graph after every pass", options.verify_each);
   line.text("dump-dir", "DIR", "write the graph after every pass into a folder", options.dump_dir);
   line.flag("time-passes", "say what took how long", options.time_passes);
+  line.flag("accurate", "nothing that costs digits", options.pass.accurate);
   line.each("memory-budget", "SIZE",
             "what an entry's workspace may take, such as 64M or 1.5G: values are computed again",
             [&options](const std::string& value) { return parse_size(value, options.pass.memory_budget); });
