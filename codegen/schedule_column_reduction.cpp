@@ -17,9 +17,9 @@ using Halide::Var;
 
 namespace {
 
-// Halide 14 forgets to guard the update of a tuple where the tail has one lane.
-bool has_forgotten_tail(int64_t extent, int V, int64_t sums) {
-  return sums > 1 && extent > V && extent % V == 1;
+// Halide 14 forgets to guard a tuple where the tail has one lane.
+bool has_forgotten_tail(int64_t extent, int V, int64_t values) {
+  return values > 1 && extent > V && extent % V == 1;
 }
 
 int as_int(int64_t i) { return static_cast<int>(i); }
@@ -143,8 +143,8 @@ Pipeline schedule_column_reduction(Lowering& lowering, const ScheduleOptions& op
 
   // What is made anew for some columns of one matrix.
   const auto sums_at_once = static_cast<int64_t>(reductions.size());
-  const auto vectorized = [=](auto stage, Var x, int extent) {
-    if (V > 1 && extent > 1 && !has_forgotten_tail(extent, V, sums_at_once))
+  const auto vectorized = [=](auto stage, Var x, int extent, int64_t values_at_once) {
+    if (V > 1 && extent > 1 && !has_forgotten_tail(extent, V, values_at_once))
       stage.vectorize(x, std::min(V, extent), TailStrategy::GuardWithIf);
   };
   const int lanes = plan.chunk * (plan.segments ? plan.parts : plan.lanes / plan.columns);
@@ -155,15 +155,15 @@ Pipeline schedule_column_reduction(Lowering& lowering, const ScheduleOptions& op
     if (plan.parallel_columns && options.parallel) out.parallel(co);
   }
   if (large && options.parallel && plan.batch > 1 && blocks == 1) out.parallel(n);
-  vectorized(out, plan.chunk < plan.columns ? ci : c, plan.chunk);
+  vectorized(out, plan.chunk < plan.columns ? ci : c, plan.chunk, static_cast<int64_t>(values.size()));
   if (has_total) {
     total.compute_at(out, at).bound_extent(c, plan.chunk);
-    vectorized(total, c, plan.chunk);
+    vectorized(total, c, plan.chunk, sums_at_once);
     total.update(0).reorder(c, rp.x, rp.y);
-    vectorized(total.update(0), c, plan.chunk);
+    vectorized(total.update(0), c, plan.chunk, sums_at_once);
     if (plan.odd > 0) {
       total.update(1).reorder(c, ro);
-      vectorized(total.update(1), c, plan.chunk);
+      vectorized(total.update(1), c, plan.chunk, sums_at_once);
     }
   }
   if (blocks > 1) {
@@ -171,13 +171,13 @@ Pipeline schedule_column_reduction(Lowering& lowering, const ScheduleOptions& op
   } else {
     sums.compute_at(out, at).bound_extent(l, lanes);
   }
-  vectorized(sums, l, lanes);
+  vectorized(sums, l, lanes, sums_at_once);
   sums.update(0).reorder(r.x, l, r.y).unroll(r.x);
-  vectorized(sums.update(0), l, lanes);
+  vectorized(sums.update(0), l, lanes, sums_at_once);
   if (blocks > 1 && options.parallel) sums.update(0).parallel(b);
   if (plan.left > 0) {
     sums.update(1).reorder(rl, l).unroll(rl);
-    vectorized(sums.update(1), l, lanes);
+    vectorized(sums.update(1), l, lanes, sums_at_once);
   }
   fix_output(out, {shape.kind == ReductionShape::Ends ? 1 : shape.batch, plan.columns});
   pipeline.outputs = {out};

@@ -177,6 +177,22 @@ TEST(RowReductions, Chains) {
   cases.run();
 }
 
+// One sum and several results made of it, in columns that leave one over.
+TEST(ColumnReductions, SeveralResultsOfOne) {
+  std::mt19937_64 random(9);
+  KernelCases cases;
+  for (const DType dtype : {DType::F32, DType::F64})
+    for (const int64_t columns : {5, 9, 17, 33, 129})
+      cases.add("results over " + std::to_string(columns),
+                {random_literal({dtype, {16, columns}}, random), random_literal({dtype, {columns}}, random)},
+                {64, 1e-4}, [&](GraphBuilder& b, const Values& v) {
+                  const Value sum = b.reduce(Op::ReduceSum, v[0], {0});
+                  const Value square = b.mul(sum, sum);
+                  return Values{sum, b.add(square, v[1]), b.sub(v[1], square)};
+                });
+  cases.run();
+}
+
 TEST(ColumnReductions, SeveralAtOnce) {
   std::mt19937_64 random(11);
   KernelCases cases;
