@@ -206,5 +206,37 @@ TEST(Elementwise, SeveralResultsAndInPlace) {
   cases.run();
 }
 
+// Sizes that leave one element over, in kernels with several results, in one loop and along rows.
+TEST(Elementwise, SeveralResultsWithOneElementOver) {
+  std::mt19937_64 random(10);
+  KernelCases cases;
+  for (const DType dtype : {DType::F32, DType::F64})
+    for (const Shape& shape : {Shape{9}, Shape{17}, Shape{33}, Shape{129}, Shape{5, 17}, Shape{3, 33}})
+      cases.add("results over " + TensorType{dtype, shape}.str(),
+                {random_literal({dtype, shape}, random), random_literal({dtype, {shape.back()}}, random)},
+                {8, 1e-6}, [&](GraphBuilder& b, const Values& v) {
+                  const Value wide = b.broadcast(v[1], shape, {static_cast<int64_t>(shape.size()) - 1});
+                  const Value product = b.mul(v[0], wide);
+                  return Values{product, b.add(product, v[0]), b.sub(wide, v[0])};
+                });
+  cases.run();
+}
+
+// And of rows.
+TEST(RowReductions, SeveralResultsWithOneElementOver) {
+  std::mt19937_64 random(11);
+  KernelCases cases;
+  for (const DType dtype : {DType::F32, DType::F64})
+    for (const int64_t columns : {9, 17, 33, 129})
+      for (const int64_t rows : {3, 17, 33})
+        cases.add("rows of " + std::to_string(columns), {random_literal({dtype, {rows, columns}}, random)},
+                  {64, 1e-5}, [&](GraphBuilder& b, const Values& v) {
+                    const Value sum = b.reduce(Op::ReduceSum, v[0], {1});
+                    const Value centered = b.sub(v[0], b.broadcast(sum, {rows, columns}, {0}));
+                    return Values{sum, b.mul(sum, 2), centered, b.mul(centered, v[0])};
+                  });
+  cases.run();
+}
+
 }  // namespace
 }  // namespace nncc::testing
