@@ -17,7 +17,8 @@ using Halide::Var;
 
 namespace {
 
-// Halide 14 forgets to guard a tuple where the tail has one lane.
+// Halide 14 forgets to guard a tuple, and an update that reads its own element more than once as those of
+// extrema do, where the tail has one lane.
 bool has_forgotten_tail(int64_t extent, int V, int64_t values) {
   return values > 1 && extent > V && extent % V == 1;
 }
@@ -142,7 +143,8 @@ Pipeline schedule_column_reduction(Lowering& lowering, const ScheduleOptions& op
     out(c, n) = Halide::Tuple(values);
 
   // What is made anew for some columns of one matrix.
-  const auto sums_at_once = static_cast<int64_t>(reductions.size());
+  const bool reads_once = reductions.size() == 1 && body[reductions[0]].op == Op::ReduceSum;
+  const int64_t sums_at_once = reads_once ? 1 : 2;
   const auto vectorized = [=](auto stage, Var x, int extent, int64_t values_at_once) {
     if (V > 1 && extent > 1 && !has_forgotten_tail(extent, V, values_at_once))
       stage.vectorize(x, std::min(V, extent), TailStrategy::GuardWithIf);

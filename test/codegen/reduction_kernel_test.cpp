@@ -177,20 +177,31 @@ TEST(RowReductions, Chains) {
   cases.run();
 }
 
-// One sum and several results made of it, in columns that leave one over.
-TEST(ColumnReductions, SeveralResultsOfOne) {
+// Extrema, and several results made of one sum, in columns that leave one over.
+TEST(ColumnReductions, WithOneColumnOver) {
   std::mt19937_64 random(9);
-  KernelCases cases;
-  for (const DType dtype : {DType::F32, DType::F64})
-    for (const int64_t columns : {5, 9, 17, 33, 129})
-      cases.add("results over " + std::to_string(columns),
-                {random_literal({dtype, {16, columns}}, random), random_literal({dtype, {columns}}, random)},
-                {64, 1e-4}, [&](GraphBuilder& b, const Values& v) {
-                  const Value sum = b.reduce(Op::ReduceSum, v[0], {0});
-                  const Value square = b.mul(sum, sum);
-                  return Values{sum, b.add(square, v[1]), b.sub(v[1], square)};
-                });
-  cases.run();
+  for (const char* name : {"host", "x86-64-v2", "x86-64-v3"}) {
+    Diagnostics diags;
+    const auto target = find_target(name, diags);
+    ASSERT_TRUE(target);
+    KernelCases cases(1, *target);
+    for (const DType dtype : {DType::F32, DType::F64})
+      for (const int64_t columns : {5, 9, 17, 33, 129}) {
+        for (const Op op : {Op::ReduceMin, Op::ReduceMax, Op::ReduceProd})
+          cases.add(std::string(op_info(op).name) + " over " + std::to_string(columns),
+                    {random_literal({dtype, {14, columns}}, random)}, {64, 1e-4},
+                    [&](GraphBuilder& b, const Values& v) { return Values{b.reduce(op, v[0], {0})}; });
+        cases.add(
+            "results over " + std::to_string(columns),
+            {random_literal({dtype, {16, columns}}, random), random_literal({dtype, {columns}}, random)},
+            {64, 1e-4}, [&](GraphBuilder& b, const Values& v) {
+              const Value sum = b.reduce(Op::ReduceSum, v[0], {0});
+              const Value square = b.mul(sum, sum);
+              return Values{sum, b.add(square, v[1]), b.sub(v[1], square)};
+            });
+      }
+    cases.run();
+  }
 }
 
 TEST(ColumnReductions, SeveralAtOnce) {
