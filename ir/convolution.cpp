@@ -3,43 +3,34 @@
 #include "ir/diagnostic.h"
 
 namespace nncc {
-namespace {
-
-struct Kind {
-  ConvKind kind;
-  ConvLayout layout;
-};
-
-std::optional<Kind> kind_of(Op op) {
+std::optional<ConvForm> convolution_form(Op op) {
   using enum ConvKind;
   using enum ConvLayout;
   switch (op) {
     case Op::Conv:
-      return Kind{Forward, ChannelsFirst};
+      return ConvForm{Forward, ChannelsFirst};
     case Op::ConvInputGradient:
-      return Kind{InputGradient, ChannelsFirst};
+      return ConvForm{InputGradient, ChannelsFirst};
     case Op::ConvWeightGradient:
-      return Kind{WeightGradient, ChannelsFirst};
+      return ConvForm{WeightGradient, ChannelsFirst};
     case Op::ConvPacked:
-      return Kind{Forward, Packed};
+      return ConvForm{Forward, Packed};
     case Op::ConvInputGradientPacked:
-      return Kind{InputGradient, Packed};
+      return ConvForm{InputGradient, Packed};
     case Op::ConvWeightGradientPacked:
-      return Kind{WeightGradient, Packed};
+      return ConvForm{WeightGradient, Packed};
     case Op::DepthwiseConv:
-      return Kind{Forward, Depthwise};
+      return ConvForm{Forward, Depthwise};
     case Op::DepthwiseConvInputGradient:
-      return Kind{InputGradient, Depthwise};
+      return ConvForm{InputGradient, Depthwise};
     case Op::DepthwiseConvWeightGradient:
-      return Kind{WeightGradient, Depthwise};
+      return ConvForm{WeightGradient, Depthwise};
     default:
       return std::nullopt;
   }
 }
 
-}  // namespace
-
-bool is_convolution(Op op) { return kind_of(op).has_value(); }
+bool is_convolution(Op op) { return convolution_form(op).has_value(); }
 
 int64_t Convolution::num_products() const {
   return batch * out_channels * in_per_group() * num_elements(output) * num_elements(window);
@@ -47,11 +38,11 @@ int64_t Convolution::num_products() const {
 
 Convolution convolution(Op op, std::span<const TensorType> operands, const TensorType& result,
                         const Attributes& attributes) {
-  const auto kind = kind_of(op);
-  NNCC_CHECK(kind, "not a convolution");
+  const auto form = convolution_form(op);
+  NNCC_CHECK(form, "not a convolution");
   Convolution conv;
-  conv.kind = kind->kind;
-  conv.layout = kind->layout;
+  conv.kind = form->kind;
+  conv.layout = form->layout;
   const bool by_data = conv.kind == ConvKind::InputGradient,
              by_weight = conv.kind == ConvKind::WeightGradient;
   const Shape& x = by_data ? result.shape : operands[0].shape;

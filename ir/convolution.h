@@ -1,6 +1,7 @@
 // What the ops of convolution have in common: extents read off their types, and where an element lies in each
 // operand, whatever its layout.
 #pragma once
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -62,11 +63,18 @@ struct Convolution {
   }
 };
 
+struct ConvForm {
+  ConvKind kind;
+  ConvLayout layout;
+};
+// Of the nine ops; nothing for any other.
+std::optional<ConvForm> convolution_form(Op op);
+bool is_convolution(Op op);
+
 // The op must be one of the nine. Types that do not fit make extents that verify() rejects.
 Convolution convolution(Op op, std::span<const TensorType> operands, const TensorType& result,
                         const Attributes& attributes);
 Convolution convolution(const Graph& graph, const Node& node);
-bool is_convolution(Op op);
 
 // The lanes of the panels that a kernel for `panel_channels` channels (see there) wants, computing rows of
 // `columns` pixels each (of one residue modulo the stride, in a gradient by data) with vectors of

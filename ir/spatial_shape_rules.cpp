@@ -18,13 +18,6 @@ std::pair<int, int> ranks(const TensorType& image, ConvLayout layout) {
   return {4, layout == ConvLayout::Packed ? 5 : 3};
 }
 
-ConvLayout layout_of(Op op) {
-  const bool first = op == Op::Conv || op == Op::ConvInputGradient || op == Op::ConvWeightGradient;
-  const bool packed =
-      op == Op::ConvPacked || op == Op::ConvInputGradientPacked || op == Op::ConvWeightGradientPacked;
-  return first ? ConvLayout::ChannelsFirst : packed ? ConvLayout::Packed : ConvLayout::Depthwise;
-}
-
 }  // namespace
 
 Types convolution_types(Op op, std::span<const TensorType> operands, const Attributes& attributes,
@@ -36,15 +29,15 @@ Types convolution_types(Op op, std::span<const TensorType> operands, const Attri
   for (const TensorType& type : operands)
     if (!is_float(type.dtype) || type.dtype != wanted.dtype)
       return fail("operands and result are not floats of one element type");
-  const bool by_weight = op == Op::ConvWeightGradient || op == Op::ConvWeightGradientPacked ||
-                         op == Op::DepthwiseConvWeightGradient;
+  const auto [kind, layout] = *convolution_form(op);
+  const bool by_weight = kind == ConvKind::WeightGradient;
   const TensorType& weight = by_weight ? wanted : operands[1];
   const TensorType& other = by_weight ? operands[1] : wanted;
-  const auto [image_rank, weight_rank] = ranks(operands[0], layout_of(op));
+  const auto [image_rank, weight_rank] = ranks(operands[0], layout);
   if (operands[0].rank() != image_rank || other.rank() != image_rank || weight.rank() != weight_rank)
     return fail("images of rank " + std::to_string(image_rank) + " and weights of rank " +
                 std::to_string(weight_rank) + " are expected");
-  const size_t axes = layout_of(op) == ConvLayout::ChannelsFirst ? image_rank - 2 : 2;
+  const size_t axes = layout == ConvLayout::ChannelsFirst ? image_rank - 2 : 2;
   for (const Attr attr : {Attr::Strides, Attr::Low, Attr::Dilation}) {
     const auto& list = attributes.integers(attr);
     if (list.size() != axes)
@@ -53,7 +46,7 @@ Types convolution_types(Op op, std::span<const TensorType> operands, const Attri
     if (!all_at_least(list, attr == Attr::Low ? 0 : 1))
       return fail("`" + std::string(attr_name(attr)) + "` is too small");
   }
-  if (layout_of(op) != ConvLayout::Depthwise && attributes.integer(Attr::Groups) < 1)
+  if (layout != ConvLayout::Depthwise && attributes.integer(Attr::Groups) < 1)
     return fail("`groups` is not above 0");
   const Convolution conv = convolution(op, operands, wanted, attributes);
   if (conv.in_channels % conv.groups != 0 || conv.out_channels % conv.groups != 0)
