@@ -13,6 +13,7 @@
 #include "codegen/kernel.h"
 #include "codegen/schedule.h"
 #include "ir/evaluate.h"
+#include "ir/kernel_info.h"
 #include "ir/print.h"
 #include "llvm/Support/raw_ostream.h"
 #include "test/codegen/kernel_library.h"

@@ -18,14 +18,6 @@ class Module;
 
 namespace nncc {
 
-// What a kernel does, from its body alone: nothing is compiled.
-struct KernelInfo {
-  std::string description;  // "matmul 64x256x784 + add + max"
-  uint64_t flops = 0;       // of one call; a multiply-add is 2, any other operation on floats 1
-  uint64_t bytes = 0;       // of arguments and results, each once
-};
-KernelInfo describe_kernel(const Function&);
-
 // Part of every cache key: changes whenever equal bodies and options may give other code.
 inline constexpr int kKernelVersion = 8;
 

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "codegen/kernel.h"
+#include "ir/kernel_info.h"
 #include "llvm/IR/Constants.h"
 #include "llvm/IR/DataLayout.h"
 #include "llvm/IR/DerivedTypes.h"

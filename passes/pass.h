@@ -31,6 +31,7 @@ class PassContext {
     if (n) statistics[std::move(what)] += n;
   }
   std::map<std::string, int64_t> statistics;  // of the pass that runs
+  std::string table;                          // what --stats shows below them
 };
 
 // Returns whether the module changed. Errors a user can cause go to context.diags.

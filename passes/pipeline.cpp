@@ -131,8 +131,10 @@ class Reporter {
     } else if (names_pass(names, pass)) {
       log_ << "// -----// IR after " << pass << " (no change) //----- //\n";
     }
-    if (options_.stats)
+    if (options_.stats) {
       for (const auto& [what, n] : context.statistics) log_ << pass << ": " << n << ' ' << what << '\n';
+      log_ << context.table;
+    }
     times_.emplace_back(pass, milliseconds);
     return !changed || options_.dump_dir.empty() || dump(module, index + 1, pass);
   }

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "passes/graph_planner.h"
+#include "passes/memory_traffic.h"
 
 namespace nncc {
 
@@ -58,6 +59,9 @@ bool plan_memory(Module& module, PassContext& context) {
     }
     entry.graph = std::move(main.graph);
     entry.prepare = std::move(prepare.graph);
+    context.table += memory_traffic_text(module, memory_traffic(module, entry.graph), entry.name);
+    context.table +=
+        memory_traffic_text(module, memory_traffic(module, entry.prepare), entry.name + ".prepare");
   }
   context.count("bytes of variables", module.variable_bytes);
   return true;

@@ -7,7 +7,9 @@
 // kernel writes it; results go straight to the caller's memory; pieces of a concat are written where they
 // belong. Where that cannot be, a kernel copies. A kernel is never called with a result on an argument unless
 // its body is one loop over elements that reads that argument only at the index it writes; such kernels must
-// compute each element once.
+// compute each element once. --stats says how many bytes each kernel moves, how many of them cross the entry's
+// border (inputs, variables and constants at first sight; results and new values) and could not be saved, and
+// in all (passes/memory_traffic.h).
 //   variable @w : f32[4] parameter slab "fit"
 //   variable @b : f32[2] parameter slab "fit"
 //   entry @fit train (%x: f32[6]) -> () {

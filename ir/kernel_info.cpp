@@ -1,7 +1,7 @@
+#include "ir/kernel_info.h"
+
 #include <algorithm>
 
-#include "codegen/kernel.h"
-#include "codegen/schedule.h"
 #include "ir/convolution.h"
 #include "ir/winograd.h"
 
@@ -20,6 +20,19 @@ std::string extents_text(const Shape& shape) {
 }
 
 }  // namespace
+
+int64_t bytes_read(const Graph& body, size_t argument) {
+  const Value v = body.arguments[argument].value;
+  const int64_t whole = body.type(v).byte_size();
+  if (body.is_result_or_update(v)) return whole;
+  int64_t parts = 0;
+  for (const Use& use : body.uses(v)) {
+    const Node& user = body[use.user];
+    if (user.op != Op::Slice) return whole;
+    parts += user.types[0].byte_size();
+  }
+  return std::min(parts, whole);
+}
 
 KernelInfo describe_kernel(const Function& function) {
   const Graph& body = function.body;
@@ -73,8 +86,7 @@ KernelInfo describe_kernel(const Function& function) {
   } else {
     info.description = anchors + (others.empty() ? "" : " + " + others);
   }
-  for (const Graph::Argument& a : body.arguments)
-    info.bytes += static_cast<uint64_t>(body.type(a.value).byte_size());
+  for (size_t i = 0; i < body.arguments.size(); ++i) info.bytes += static_cast<uint64_t>(bytes_read(body, i));
   for (const Graph::Result& r : body.results)
     info.bytes += static_cast<uint64_t>(body.type(r.value).byte_size());
   return info;

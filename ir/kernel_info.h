@@ -1,0 +1,20 @@
+// What a kernel does, from its body alone: nothing is compiled.
+#pragma once
+#include <cstdint>
+#include <string>
+
+#include "ir/module.h"
+
+namespace nncc {
+
+struct KernelInfo {
+  std::string description;  // "matmul 64x256x784 + add + max"
+  uint64_t flops = 0;       // of one call; a multiply-add is 2, any other operation on floats 1
+  uint64_t bytes = 0;       // of what it reads of its arguments, and of its results, each once
+};
+KernelInfo describe_kernel(const Function&);
+
+// Bytes of an argument that the body uses: all of it, or where it only takes slices, no more than those.
+int64_t bytes_read(const Graph& body, size_t argument);
+
+}  // namespace nncc
