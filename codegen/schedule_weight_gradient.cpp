@@ -211,22 +211,28 @@ void Schedule::define_sums() {
                   : pixel(1, conv_.output, {n, y, x},
                           Halide::Internal::simplify(group * out + panel * lanes + l_));
   };
+  const bool rows_outside = low_y > 0 || (OH - 1) * sy + (number(conv_.window[0]) - 1) * dy - low_y >= H,
+             columns_outside = low_x > 0 || (OW - 1) * sx + (width - 1) * dx - low_x >= W;
+  // A loop of one row (column) cannot be cut short: what a tap outside of the image reads counts nothing.
   const auto term = [&](const Expr& n, const Expr& y, const Expr& x) {
-    const Expr iy = Halide::Internal::simplify(y * sy + ky_ * dy - low_y),
-               ix = Halide::Internal::simplify(x * sx + kx_ * dx - low_x);
-    return pixel(0, conv_.input, {n, iy, ix}, channel) * gradient(n, y, x);
+    Expr iy = Halide::Internal::simplify(y * sy + ky_ * dy - low_y),
+         ix = Halide::Internal::simplify(x * sx + kx_ * dx - low_x);
+    Expr outside = Halide::Internal::const_false();
+    if (OH == 1 && rows_outside) outside = outside || iy < 0 || iy >= H, iy = Halide::clamp(iy, 0, H - 1);
+    if (OW == 1 && columns_outside) outside = outside || ix < 0 || ix >= W, ix = Halide::clamp(ix, 0, W - 1);
+    const Expr product = pixel(0, conv_.input, {n, iy, ix}, channel) * gradient(n, y, x);
+    return Halide::Internal::is_const_zero(outside) ? product : Halide::select(outside, zero(), product);
   };
   // Of the block's rows and images those that exist and have this tap.
   const auto keep_rows = [&](RDom& domain, const Expr& y, const Expr& n) {
     const Expr iy = y * sy + ky_ * dy - low_y;
-    if (low_y > 0 || (OH - 1) * sy + (number(conv_.window[0]) - 1) * dy - low_y >= H)
-      domain.where(iy >= 0 && iy < H);
+    if (OH > 1 && rows_outside) domain.where(iy >= 0 && iy < H);
     if (OH % r.rows) domain.where(y < OH);
     if (N % r.images) domain.where(n < N);
   };
   const auto keep_columns = [&](RDom& domain, const Expr& x) {
     const Expr ix = x * sx + kx_ * dx - low_x;
-    if (low_x > 0 || (OW - 1) * sx + (width - 1) * dx - low_x >= W) domain.where(ix >= 0 && ix < W);
+    if (OW > 1 && columns_outside) domain.where(ix >= 0 && ix < W);
   };
 
   acc_(l_, kx_, c_, ky_, p_, w_, yb_, nb_) = zero();

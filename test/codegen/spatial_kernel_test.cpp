@@ -104,6 +104,37 @@ TEST(Convolution, AllOpsInAllLayouts) {
   cases.run();
 }
 
+// Most taps of these windows meet no pixel.
+const Geometry kSmallImages[] = {
+    {"one pixel", 1, 16, 16, 1, {1, 1}, {3, 3}, {1, 1}, {1, 1}, {1, 1}, {1, 1}},
+    {"one pixel of few channels", 3, 3, 5, 1, {1, 1}, {5, 5}, {1, 1}, {2, 2}, {2, 2}, {1, 1}},
+    {"one pixel of many channels", 2, 160, 32, 1, {1, 1}, {3, 3}, {1, 1}, {1, 1}, {1, 1}, {1, 1}},
+    {"one row", 2, 8, 16, 1, {1, 9}, {3, 3}, {1, 1}, {1, 1}, {1, 1}, {1, 1}},
+    {"one column", 2, 8, 16, 1, {9, 1}, {3, 3}, {1, 1}, {1, 1}, {1, 1}, {1, 1}},
+    {"one column of few channels", 2, 3, 16, 1, {9, 1}, {7, 7}, {1, 1}, {3, 3}, {3, 3}, {1, 1}},
+    {"one window", 2, 8, 16, 1, {2, 2}, {3, 3}, {2, 2}, {1, 1}, {1, 1}, {1, 1}},
+    {"one window in groups", 2, 32, 32, 2, {2, 2}, {3, 3}, {2, 2}, {1, 1}, {1, 1}, {1, 1}},
+    {"small and dilated", 2, 8, 16, 1, {2, 2}, {3, 3}, {1, 1}, {3, 3}, {3, 3}, {3, 3}},
+    {"rows longer than a block", 2, 8, 32, 1, {3, 300}, {3, 3}, {1, 1}, {1, 1}, {1, 1}, {1, 1}},
+};
+
+TEST(Convolution, WindowsLargerThanTheImage) {
+  std::mt19937_64 random(5);
+  KernelCases cases;
+  for (const Geometry& g : kSmallImages) {
+    for (const auto& [op, kind] : {std::pair{Op::ConvPacked, ConvKind::Forward},
+                                   {Op::ConvInputGradientPacked, ConvKind::InputGradient},
+                                   {Op::ConvWeightGradientPacked, ConvKind::WeightGradient}})
+      add_case(cases, op, g, shapes_of(g, ConvLayout::Packed, kind, 16), DType::F32, random, true);
+    Geometry depthwise = g;
+    depthwise.groups = depthwise.out = g.in;
+    for (const Op op : {Op::DepthwiseConv, Op::DepthwiseConvInputGradient, Op::DepthwiseConvWeightGradient})
+      add_case(cases, op, depthwise, shapes_of(depthwise, ConvLayout::Depthwise, ConvKind::Forward, 1),
+               DType::F32, random, false);
+  }
+  cases.run();
+}
+
 TEST(Convolution, OtherElementTypes) {
   std::mt19937_64 random(4);
   KernelCases cases;
