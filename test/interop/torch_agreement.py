@@ -1,98 +1,13 @@
 #!/usr/bin/env python3
 """Forward values, gradients (through the weights that training leaves) and losses agree with PyTorch: the same initial weights, the same inputs, several steps on both sides.
-What counts as agreement: compared with PyTorch in double precision, nncc is off by 2e-5 at most, or by no more than four times what PyTorch in single precision is.
+What counts as agreement: compared with PyTorch in double precision, nncc is off by 2e-5 at most, or by no more than four times what PyTorch in single precision is;
+by a digit more where convolutions are computed by Winograd's algorithm, as without --accurate.
 
   test/interop/torch_agreement.py --bin build/release/bin [--only norms] [--steps 5]
 
 Skipped, saying so (status 77), where torch, NumPy or safetensors is missing. Exit status 1 if anything disagrees.
 """
-import argparse
-import json
-import os
-import subprocess
-import sys
-import tempfile
-
-try:
-    import numpy as np
-    import torch
-    import torch.nn.functional as F
-    from safetensors.numpy import load_file
-except ImportError as error:
-    print(f"skipped: Python's {error.name} is not installed")
-    sys.exit(77)
-
-HERE = os.path.dirname(os.path.abspath(__file__))
-ROOT = os.path.dirname(os.path.dirname(HERE))
-torch.set_num_threads(1)
-rng = np.random.default_rng(5)
-
-
-def real(*shape, low=-1.0, high=1.0):
-    return rng.uniform(low, high, shape).astype(np.float32)
-
-
-def ints(high, *shape):
-    return rng.integers(0, high, shape).astype(np.int32)
-
-
-class Weights:
-    """Parameters by path; dense(x, "mlp.dense") is x @ weight + bias."""
-
-    def __init__(self, values, names):
-        self.p = {n: values[n].clone().requires_grad_(True) for n in names}
-
-    def __getitem__(self, name):
-        return self.p[name]
-
-    def dense(self, x, path):
-        y = x @ self.p[path + ".weight"]
-        return y + self.p[path + ".bias"] if path + ".bias" in self.p else y
-
-    def of(self, *prefixes):
-        return [v for k, v in self.p.items() if any(k == x or k.startswith(x + ".") for x in prefixes)]
-
-
-def torch_optimizer(kind, **options):
-    def make(parameters):
-        return getattr(torch.optim, kind)(parameters, **options)
-    return make
-
-
-class RmspropNesterov(torch.optim.Optimizer):
-    def __init__(self, parameters, lr, rho, beta, eps=1e-8):
-        super().__init__(parameters, dict(lr=lr, rho=rho, beta=beta, eps=eps))
-
-    @torch.no_grad()
-    def step(self):
-        for group in self.param_groups:
-            for w in group["params"]:
-                s = self.state[w]
-                if not s:
-                    s["s"], s["v"] = torch.zeros_like(w), torch.zeros_like(w)
-                s["s"].mul_(group["rho"]).add_((1 - group["rho"]) * w.grad ** 2)
-                u = w.grad / (s["s"].sqrt() + group["eps"])
-                s["v"].mul_(group["beta"]).add_(u)
-                w -= group["lr"] * (u + group["beta"] * s["v"])
-
-
-class Lion(torch.optim.Optimizer):
-    def __init__(self, parameters, lr, beta1=0.9, beta2=0.99):
-        super().__init__(parameters, dict(lr=lr, beta1=beta1, beta2=beta2))
-
-    @torch.no_grad()
-    def step(self):
-        for group in self.param_groups:
-            for w in group["params"]:
-                s = self.state[w]
-                if not s:
-                    s["m"] = torch.zeros_like(w)
-                w -= group["lr"] * torch.sign(group["beta1"] * s["m"] + (1 - group["beta1"]) * w.grad)
-                s["m"].mul_(group["beta2"]).add_((1 - group["beta2"]) * w.grad)
-
-
-def long(x):
-    return torch.as_tensor(x).long()
+from against_torch import Case, F, RmspropNesterov, Lion, ints, long, main, np, real, rng, torch, torch_optimizer
 
 
 def plain_mlp(w, image, label):
@@ -244,37 +159,6 @@ def warmup(step):
     return min(1, (step + 1) / 4)
 
 
-class Case:
-    """minimized: for each loss that is minimized, its index among the results, the paths, the optimizer, options."""
-
-    def __init__(self, program, entry, function, inputs, minimized, sets=(), clip=None, schedule=None, most_steps=None):
-        self.program, self.entry, self.function, self.inputs = program, entry, function, inputs
-        self.minimized, self.sets, self.clip, self.schedule = minimized, sets, clip, schedule
-        self.most_steps = most_steps   # beyond, the training itself magnifies rounding: losses jump about in f32
-
-
-def conv2d(w, x, path, **options):
-    return F.conv2d(x, w[path + ".weight"], w[path + ".bias"], **options)
-
-
-def lenet(w, image, label):
-    x = F.avg_pool2d(torch.tanh(conv2d(w, image, "lenet.conv2d", padding=2)), 2)
-    x = F.avg_pool2d(torch.tanh(conv2d(w, x, "lenet.conv2d_1")), 2).flatten(1)
-    x = torch.tanh(w.dense(torch.tanh(w.dense(x, "lenet.dense")), "lenet.dense_1"))
-    z = w.dense(x, "lenet.dense_2")
-    return [F.cross_entropy(z, label.long()), (z.argmax(1) == label).float().mean()]
-
-
-def siamese(w, anchor, positive, negative):
-    def embed(image):
-        x = F.max_pool2d(F.prelu(conv2d(w, image, "embed.conv2d", padding=1), w["embed.prelu.slope"]), 2)
-        x = F.max_pool2d(F.prelu(conv2d(w, x, "embed.conv2d_1", padding=1), w["embed.prelu_1.slope"]), 2)
-        e = w.dense(x.flatten(1), "embed.dense")
-        return e / torch.sqrt((e * e).sum(1, keepdim=True) + 1e-12)
-    a, p, n = embed(anchor), embed(positive), embed(negative)
-    return [torch.relu(((a - p) ** 2).sum(1) - ((a - n) ** 2).sum(1) + 0.5).mean()]
-
-
 def distribution(n, k):
     p = rng.uniform(0.1, 1, (n, k))
     return (p / p.sum(1, keepdims=True)).astype(np.float32)
@@ -308,105 +192,9 @@ def cases():
         "losses": Case(own + "losses.nn", "fit", losses, dict(x=real(10, 8), other=real(10, 8), label=ints(6, 10), sign_of=signs(10), p=distribution(10, 6), flag=ints(2, 10).astype(np.float32)),
                        [(0, "trunk", torch_optimizer("Adagrad", lr=0.05, eps=1e-10)), (1, "head", torch_optimizer("SGD", lr=0.01, momentum=0.8, nesterov=True))]),
         "critic": Case(own + "critic.nn", "step_with_penalty", critic, dict(real=real(16, 20), fake=real(16, 20), mix=real(16, 1, low=0)), [(0, "critic", torch_optimizer("Adam", lr=0.001, betas=(0.0, 0.9)))]),
-        "lenet": Case(zoo + "lenet.nn", "fit", lenet, dict(image=real(8, 1, 28, 28), label=ints(10, 8)), [(0, None, torch_optimizer("SGD", lr=0.05, momentum=0.9))], sets=("batch=8",)),
-        "siamese": Case(zoo + "siamese.nn", "fit", siamese, dict(anchor=real(4, 1, 28, 28), positive=real(4, 1, 28, 28), negative=real(4, 1, 28, 28)),
-                        [(0, None, torch_optimizer("AdamW", lr=0.001, weight_decay=0.01))], sets=("batch=4",), most_steps=3),
         "reductions": Case(own + "reductions.nn", "fit", reductions, dict(x=real(5, 3, 4, low=0.05)), [(0, None, torch_optimizer("RMSprop", lr=0.01, alpha=0.9))]),
     }
 
 
-def check(name, case, options, folder):
-    steps = min(options.steps, case.most_steps or options.steps)
-    binary = lambda tool: os.path.join(options.bin, tool)
-    library = os.path.join(folder, name + ".so")
-    sets = [x for s in case.sets for x in ("--set", s)]
-    subprocess.run([binary("nncc"), os.path.join(ROOT, case.program), "-o", library, *sets], check=True)
-    files = []
-    for key, value in case.inputs.items():
-        path = os.path.join(folder, f"{name}.{key}.npy")
-        np.save(path, value)
-        files += ["--input", f"{key}={path}"]
-    start, end, results = (os.path.join(folder, name + suffix) for suffix in (".start.safetensors", ".end.safetensors", ".result"))
-    run = [binary("nnrun"), "run", library, "--entry", case.entry, "--seed", "3", *files]
-    subprocess.run([*run, "--steps", "0", "--save", start], check=True)
-    info = subprocess.run([binary("nnrun"), "info", library, "--json"], check=True, capture_output=True, text=True).stdout
-    description = json.loads(info)
-    outputs = [o["name"] for e in description["entries"] if e["name"] == case.entry for o in e["outputs"]]
-    names = [v["name"] for v in description["variables"] if v["kind"] == "parameter"]
-    for output in outputs:
-        run += ["--output", f"{output}={results}.{output}.npy"]
-    subprocess.run([*run, "--load", start, "--steps", str(steps), "--save", end], check=True, stdout=subprocess.DEVNULL)
-
-    values = load_file(start)
-    losses_64, weights_64 = torch_steps(case, values, names, steps, torch.float64)
-    losses_32, weights_32 = torch_steps(case, values, names, steps, torch.float32)
-    ours_losses = np.stack([np.load(f"{results}.{output}.npy").reshape(steps) for output in outputs], 1)
-    ours_weights = load_file(end)
-
-    def loss_error(got):
-        return float(np.max(np.abs(got - losses_64) / (np.abs(losses_64) + 1e-2)))
-
-    def weight_error(got):
-        return max(float(np.max(np.abs(got[n] - want)) / (np.max(np.abs(want)) + 1e-3)) for n, want in weights_64.items())
-    good = True
-    report = []
-    for what, error, ours, theirs in (("losses", loss_error, ours_losses, losses_32), ("weights", weight_error, ours_weights, weights_32)):
-        mine, peer = error(ours), error(theirs)
-        good = good and mine <= max(options.tolerance, 4 * peer)     # NaN fails
-        report.append(f"{what} {mine:.1e} (torch f32: {peer:.1e})")
-    print(f"{'ok  ' if good else 'FAIL'} {name:12} after {steps} steps, against torch in f64: {', '.join(report)}")
-    return good
-
-
-def torch_steps(case, values, names, steps, dtype):
-    """The losses of each step and the weights after the last, computed by PyTorch in `dtype`."""
-    torch.set_default_dtype(dtype)
-    w = Weights({n: torch.tensor(values[n]).to(dtype) for n in names}, names)
-    inputs = [torch.as_tensor(v) for v in case.inputs.values()]
-    inputs = [x.to(dtype) if x.is_floating_point() else x for x in inputs]
-    optimizers, schedulers = [], []
-    for _, paths, make in case.minimized:
-        parameters = list(w.p.values()) if paths is None else w.of(paths)
-        optimizers.append((parameters, make(parameters)))
-        if case.schedule:
-            schedulers.append(torch.optim.lr_scheduler.LambdaLR(optimizers[-1][1], case.schedule))
-    losses = []
-    for _ in range(steps):
-        results = case.function(w, *inputs)
-        losses.append([float(v.detach()) for v in results])
-        for (index, _, _), (parameters, _) in zip(case.minimized, optimizers):
-            gradients = torch.autograd.grad(results[index], parameters, retain_graph=True, allow_unused=True)
-            for p, g in zip(parameters, gradients):
-                p.grad = g
-            if case.clip:
-                torch.nn.utils.clip_grad_norm_(parameters, case.clip)
-        for _, optimizer in optimizers:
-            optimizer.step()
-        for scheduler in schedulers:
-            scheduler.step()
-    torch.set_default_dtype(torch.float32)
-    return np.array(losses), {n: p.detach().numpy() for n, p in w.p.items()}
-
-
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--bin", default=os.path.join(ROOT, "build/release/bin"))
-    parser.add_argument("--only", default="")
-    parser.add_argument("--steps", type=int, default=10)
-    parser.add_argument("--tolerance", type=float, default=2e-5)
-    options = parser.parse_args()
-    failed = 0
-    with tempfile.TemporaryDirectory() as folder:
-        for name, case in cases().items():
-            if options.only and name not in options.only.split(","):
-                continue
-            try:
-                failed += not check(name, case, options, folder)
-            except subprocess.CalledProcessError as error:
-                print(f"FAIL {name:12} {' '.join(error.cmd[:2])} ended with {error.returncode}")
-                failed += 1
-    sys.exit(1 if failed else 0)
-
-
 if __name__ == "__main__":
-    main()
+    main(__doc__, cases())
