@@ -23,6 +23,15 @@ constexpr int max_threads = 256;
 // A thread that waits for another's chunk gives up its core after this many pauses: the other may need it.
 constexpr int pauses_before_yield = 4000;
 
+// Of what is left a thread takes at most one part in so many for each thread.
+constexpr uint32_t chunk_shares = 8;
+
+// Chunks begin .. end - 1 as one word.
+constexpr uint64_t range(uint32_t begin, uint32_t end) { return uint64_t{end} << 32 | begin; }
+constexpr uint32_t begin_of(uint64_t range) { return static_cast<uint32_t>(range); }
+constexpr uint32_t end_of(uint64_t range) { return static_cast<uint32_t>(range >> 32); }
+constexpr uint32_t length(uint64_t range) { return end_of(range) - begin_of(range); }
+
 void pause_briefly() {
 #if defined(__x86_64__)
   _mm_pause();
@@ -136,11 +145,11 @@ int Pool::run(void* context, Task task, int first, int count, uint8_t* closure) 
   caller_cpu_.store(sched_getcpu(), std::memory_order_relaxed);
   result_.store(0, std::memory_order_relaxed);
   pending_.store(count, std::memory_order_relaxed);
-  remaining_.store(count, std::memory_order_release);
+  remaining_.store(range(0, static_cast<uint32_t>(count)), std::memory_order_release);
   epoch_.fetch_add(1, std::memory_order_seq_cst);
   if (wake) wake_one_of_sleepers();
 
-  int mine = take_chunks();
+  int mine = take_chunks(false);
   int64_t after_mine = nanoseconds_now();
   // Nobody has begun a chunk that isn't taken, so what is waited for here is being worked on.
   for (int pauses = 0; pending_.load(std::memory_order_acquire) != 0;) {
@@ -169,20 +178,27 @@ void Pool::host_body(void* pool, int32_t index) {
   if (result) self->result_.store(result, std::memory_order_relaxed);
 }
 
-// Takes chunks until none is left, and returns how many it did.
-int Pool::take_chunks() {
+// Takes chunks until none is left, and returns how many it did. The caller begins with the first ones and
+// workers with the last, so that in kernel after kernel a thread finds what it wrote in its own cache. Where
+// many are left, several are taken at once: all threads take from one cache line.
+int Pool::take_chunks(bool from_the_end) {
   int done = 0;
-  int32_t left = remaining_.load(std::memory_order_relaxed);
-  while (left > 0) {
-    // Once this succeeds the region cannot end before this chunk is done, so its description may be read. A
-    // thread that comes late takes a chunk of the region that runs now, whichever it meant.
-    if (!remaining_.compare_exchange_weak(left, left - 1, std::memory_order_acq_rel,
-                                          std::memory_order_relaxed))
+  uint64_t left = remaining_.load(std::memory_order_relaxed);
+  while (length(left) > 0) {
+    const uint32_t share = length(left) / (chunk_shares * static_cast<uint32_t>(threads_)),
+                   taken = share > 1 ? share : 1;
+    const uint32_t begin = from_the_end ? end_of(left) - taken : begin_of(left);
+    const uint64_t rest = from_the_end ? range(begin_of(left), begin) : range(begin + taken, end_of(left));
+    // Once this succeeds the region cannot end before these chunks are done, so its description may be read.
+    // A thread that comes late takes chunks of the region that runs now, whichever it meant.
+    if (!remaining_.compare_exchange_weak(left, rest, std::memory_order_acq_rel, std::memory_order_relaxed))
       continue;
     if (done == 0) set_float_control(float_control_);
-    int result = task_(context_, first_ + count_ - left, closure_);
-    if (result) result_.store(result, std::memory_order_relaxed);
-    done++;
+    for (uint32_t i = begin; i < begin + taken; i++) {
+      int result = task_(context_, first_ + static_cast<int>(i), closure_);
+      if (result) result_.store(result, std::memory_order_relaxed);
+    }
+    done += static_cast<int>(taken);
     left = remaining_.load(std::memory_order_relaxed);
   }
   if (done > 0) pending_.fetch_sub(done, std::memory_order_acq_rel);
@@ -202,9 +218,9 @@ void Pool::work_until_stopped() {
     if (quit_.load(std::memory_order_relaxed)) return;
     if (slept) {
       leave_callers_core();
-      if (remaining_.load(std::memory_order_relaxed) > 0) wake_one_of_sleepers();
+      if (length(remaining_.load(std::memory_order_relaxed)) > 0) wake_one_of_sleepers();
     }
-    take_chunks();
+    take_chunks(true);
   }
 }
 

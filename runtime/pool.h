@@ -48,7 +48,7 @@ class Pool {
   static void host_body(void* pool, int32_t index);
   static int run_serially(void* context, Task task, int first, int count, uint8_t* closure);
   void work_until_stopped();
-  int take_chunks();
+  int take_chunks(bool from_the_end);
   bool wait_for_region(uint32_t seen);
   void leave_callers_core();
   void wake_one_of_sleepers();
@@ -79,9 +79,10 @@ class Pool {
   uint64_t float_control_ = 0;
 
   // Each on its own cache line: different threads write them.
-  alignas(64) std::atomic<uint32_t> epoch_{0};     // one more for each region; what workers sleep on
-  alignas(64) std::atomic<int32_t> remaining_{0};  // chunks nobody has begun
-  alignas(64) std::atomic<int32_t> pending_{0};    // chunks that are not done
+  alignas(64) std::atomic<uint32_t> epoch_{0};  // one more for each region; what workers sleep on
+  alignas(64) std::atomic<uint64_t> remaining_{
+      0};  // chunks nobody has begun: from the low half's to before the high half's
+  alignas(64) std::atomic<int32_t> pending_{0};  // chunks that are not done
   alignas(64) std::atomic<int32_t> sleepers_{0};
   std::atomic<int32_t> result_{0};
   std::atomic<int32_t> caller_cpu_{-1};
