@@ -189,6 +189,19 @@ void unroll_phases(Func out, const Graph& body, const Shape& shape, Loops& loops
   }
 }
 
+// The steps of a loop for several threads: not so many pieces that handing them out takes longer than they
+// do.
+void parallelize(Func out, const Var& loop, int64_t extent) {
+  if (extent < 4 * kParallelPieces) {
+    out.parallel(loop);
+    return;
+  }
+  const Var piece("piece");
+  const int step = static_cast<int>((extent + kParallelPieces - 1) / kParallelPieces);
+  out.split(loop, piece, loop, step, extent % step ? TailStrategy::GuardWithIf : TailStrategy::RoundUp)
+      .parallel(piece);
+}
+
 void schedule_loops(Func out, const Loops& loops, int lanes, bool parallel, std::optional<size_t> transposed,
                     bool draws) {
   if (loops.vars.empty()) return;
@@ -217,7 +230,13 @@ void schedule_loops(Func out, const Loops& loops, int lanes, bool parallel, std:
     for (size_t i = loops.vars.size() - 1; i-- > 0;)
       order.emplace_back(i == *transposed ? to : loops.vars[i]);
     out.reorder(order).vectorize(ti).unroll(vi);
-    if (parallel) out.parallel(*transposed == 0 ? to : loops.vars[0]);
+    if (parallel) {
+      const int64_t turned = largest_divisor(loops.extents[*transposed], lanes);
+      if (*transposed == 0)
+        parallelize(out, to, loops.extents[0] / turned);
+      else
+        parallelize(out, loops.vars[0], loops.extents[0]);
+    }
     return;
   } else if (draws && one_loop && lanes == 16 && extent >= 64) {
     // Four vectors share the work of one draw, see ir/philox.h.
@@ -230,18 +249,15 @@ void schedule_loops(Func out, const Loops& loops, int lanes, bool parallel, std:
     out.bound(inner, 0, extent).vectorize(inner);
   }
   if (parallel && !one_loop) {
-    // The outermost loop, with the next one if it has too few steps.
-    const int outer = static_cast<int>(loops.extents[0]);
-    if (outer >= 4 * kParallelPieces) {
-      const int step = (outer + kParallelPieces - 1) / kParallelPieces;
-      out.split(loops.vars[0], chunk, rest, step,
-                outer % step ? TailStrategy::GuardWithIf : TailStrategy::RoundUp)
-          .parallel(chunk);
-    } else if (outer < 4 && loops.vars.size() > 2) {
-      out.fuse(loops.vars[0], loops.vars[1], chunk).parallel(chunk);
-    } else {
-      out.parallel(loops.vars[0]);
+    // The outermost loop, with the next ones while it has too few steps.
+    int64_t outer = loops.extents[0];
+    Var tasks = loops.vars[0];
+    for (size_t i = 1; i + 1 < loops.vars.size() && outer < 4; ++i) {
+      out.fuse(loops.vars[i], tasks, rest);
+      tasks = rest;
+      outer *= loops.extents[i];
     }
+    parallelize(out, tasks, outer);
   }
 }
 

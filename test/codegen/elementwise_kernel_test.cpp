@@ -222,6 +222,26 @@ TEST(Elementwise, SeveralResultsWithOneElementOver) {
   cases.run();
 }
 
+// Loops for several threads have few pieces, whichever of the axes are short.
+TEST(Elementwise, FewPiecesForSeveralThreads) {
+  std::mt19937_64 random(12);
+  KernelCases cases(2);
+  const std::pair<Shape, std::vector<int64_t>> transposes[] = {{{1, 3, 100, 101}, {0, 2, 3, 1}},
+                                                               {{1, 100, 101, 3}, {0, 3, 1, 2}},
+                                                               {{2, 3, 70, 71}, {0, 2, 3, 1}},
+                                                               {{1, 32, 40, 41}, {0, 2, 3, 1}},
+                                                               {{1200, 32}, {1, 0}},
+                                                               {{3, 1, 65, 67, 5}, {1, 0, 4, 2, 3}}};
+  for (const auto& [shape, perm] : transposes)
+    cases.add("transpose of " + TensorType{DType::F32, shape}.str(),
+              {random_literal({DType::F32, shape}, random)}, {},
+              [perm = perm](GraphBuilder& b, const Values& v) { return Values{b.transpose(v[0], perm)}; });
+  KernelLibrary::pieces().clear();
+  cases.run();
+  EXPECT_FALSE(KernelLibrary::pieces().empty());
+  for (const int pieces : KernelLibrary::pieces()) EXPECT_LE(pieces, 64);
+}
+
 // And of rows.
 TEST(RowReductions, SeveralResultsWithOneElementOver) {
   std::mt19937_64 random(11);

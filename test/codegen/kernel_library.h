@@ -27,6 +27,9 @@ class KernelLibrary {
   // Calls kernel i on raw memory: arguments, then results.
   void call_raw(size_t i, std::span<void* const> hosts) const;
 
+  // The pieces into which the kernels called so far in this process cut their parallel loops.
+  static std::vector<int>& pieces();
+
   // The names of functions the kernels need from outside.
   const std::vector<std::string>& undefined_symbols() const { return undefined_; }
 
