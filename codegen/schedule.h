@@ -1,5 +1,6 @@
 // Schedules: a kernel body as a Halide pipeline, one file for each form of body.
 #pragma once
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -50,6 +51,8 @@ struct ScheduleOptions {
 };
 
 Pipeline schedule_elementwise(Lowering&, const ScheduleOptions&);
+// Nothing if the body is no transpose of vectors into vectors.
+std::optional<Pipeline> schedule_transpose(Lowering&, const ScheduleOptions&);
 Pipeline schedule_matmul(Lowering&, const ScheduleOptions&);
 Pipeline schedule_convolution(Lowering&, const ScheduleOptions&);
 Pipeline schedule_row_reduction(Lowering&, const ScheduleOptions&);

@@ -310,6 +310,7 @@ Pipeline schedule_elementwise(Lowering& lowering, const ScheduleOptions& options
   if (body.results.size() == 1) {
     const Node& root = body[body.results[0].value.node];
     if (root.op == Op::Concat) return schedule_concat(lowering, options, root);
+    if (auto pipeline = schedule_transpose(lowering, options)) return *pipeline;
   }
   Pipeline pipeline;
   pipeline.order.resize(body.results.size());

@@ -157,6 +157,52 @@ TEST(Elementwise, Casts) {
   cases.run();
 }
 
+// Squares turned in registers, where axes are whole vectors, and what is not; on one thread and on several.
+TEST(Elementwise, Transposes) {
+  std::mt19937_64 random(15);
+  struct Case {
+    Shape shape;
+    std::vector<int64_t> perm;
+  };
+  const std::vector<Case> all = {
+      {{32, 48}, {1, 0}},                     // a square of several vectors
+      {{16, 16}, {1, 0}},                     // one square
+      {{33, 32}, {1, 0}},                     // not whole
+      {{3, 64, 1, 128}, {0, 3, 2, 1}},        // a batch, and an axis of extent 1
+      {{2, 32, 3, 16}, {0, 2, 3, 1}},         // heads of attention
+      {{2, 3, 32, 3, 32}, {0, 4, 2, 1, 3}},   // panels of 3x3 weights to weights
+      {{2, 32, 32, 3, 3}, {0, 3, 2, 4, 1}},   // and back
+      {{17, 1, 48, 7, 16}, {0, 4, 2, 1, 3}},  // windows of one row
+      {{17, 16, 48, 1, 7}, {0, 3, 2, 4, 1}},
+      {{2, 5, 16, 5, 32}, {0, 4, 2, 1, 3}},
+      {{2, 32, 16, 5, 5}, {0, 3, 2, 4, 1}},
+      {{1, 7, 16, 7, 16}, {0, 4, 2, 1, 3}},  // too many squares
+      {{2, 16, 24, 3, 3}, {0, 3, 2, 4, 1}},  // a run that is not whole
+      {{16, 16, 32}, {2, 1, 0}},             // no axis stays
+      {{16, 2, 32, 3}, {1, 3, 2, 0}},
+      {{4, 512, 1, 1, 64}, {0, 4, 1, 2, 3}},
+      {{6, 3, 64, 3, 32}, {0, 4, 2, 1, 3}},  // large enough for several threads
+      {{6, 32, 64, 3, 3}, {0, 3, 2, 4, 1}},
+      {{768, 144}, {1, 0}},
+  };
+  for (int threads : {1, 2}) {
+    KernelCases cases(threads);
+    for (DType dtype : {DType::F32, DType::F64, DType::U8, DType::BF16}) {
+      for (const Case& c : all) {
+        const Literal x = random_literal({dtype, c.shape}, random);
+        cases.add("transpose " + std::string(dtype_name(dtype)), {x}, {},
+                  [&](GraphBuilder& b, const Values& v) { return Values{b.transpose(v[0], c.perm)}; });
+        if (dtype != DType::F32) continue;
+        const Literal y = random_literal({dtype, {c.shape[0]}}, random);
+        cases.add("transpose of a product", {x, y}, {1, 0}, [&](GraphBuilder& b, const Values& v) {
+          return Values{b.transpose(b.mul(v[0], b.broadcast(v[1], c.shape, {0})), c.perm)};
+        });
+      }
+    }
+    cases.run();
+  }
+}
+
 TEST(Elementwise, SeveralResultsAndInPlace) {
   std::mt19937_64 random(4);
   KernelCases cases;

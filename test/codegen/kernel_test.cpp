@@ -184,6 +184,9 @@ TEST(Targets, SmallerVectors) {
                   e = b.add(Op::Exp, {b.sub(x[0], b.broadcast(m, {33, 45}, {0}))});
       return Values{b.div(e, b.broadcast(b.reduce(Op::ReduceSum, e, {1}), {33, 45}, {0}))};
     });
+    cases.add("transpose", {lit({4, 5, 48, 3, 32})}, {}, [](GraphBuilder& b, const Values& x) {
+      return Values{b.transpose(x[0], {0, 4, 2, 1, 3})};
+    });
     cases.add("sums", {lit({133, 45})}, {20, 1e-3},
               [](GraphBuilder& b, const Values& x) { return Values{b.reduce(Op::ReduceSum, x[0], {0})}; });
     for (int64_t columns : {5, 6, 9, 11, 17, 33})
