@@ -41,18 +41,22 @@ class Turn {
       axes_.push_back({shape[i], static_cast<size_t>(perm[i])});
       at_.push_back(i);
     }
-    lanes_ = options.lanes(lowering.body());
   }
 
   std::optional<Pipeline> build() {
-    if (axes_.size() < 2 || lanes_ < 4) return std::nullopt;
+    if (axes_.size() < 2) return std::nullopt;
     const auto innermost =
         static_cast<size_t>(std::max_element(axes_.begin(), axes_.end(),
                                              [](const Axis& a, const Axis& b) { return a.place < b.place; }) -
                             axes_.begin());
     if (innermost + 1 == axes_.size()) return std::nullopt;
-    if (auto pipeline = scatter_lanes(innermost)) return pipeline;
-    return gather_lanes();
+    // Channels in eights are usual where a vector has sixteen lanes.
+    const int widest = options_.lanes(lowering_.body());
+    for (lanes_ = widest; lanes_ >= std::max(4, widest / 2); lanes_ /= 2) {
+      if (auto pipeline = scatter_lanes(innermost)) return pipeline;
+      if (auto pipeline = gather_lanes()) return pipeline;
+    }
+    return std::nullopt;
   }
 
  private:
@@ -98,7 +102,7 @@ class Turn {
   Value result_;
   std::vector<Axis> axes_;  // of the result, without those of extent 1
   std::vector<size_t> at_;  // where they stand among all of them
-  int lanes_ = 1;
+  int lanes_ = 1;           // of a square
 };
 
 // Vectors of the operand lie along `lane_axis` of the result: what follows it there is one run in memory.
