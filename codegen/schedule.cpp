@@ -166,6 +166,18 @@ Index reversed(Index index) {
 }
 Index as_index(const std::vector<Var>& vars) { return {vars.begin(), vars.end()}; }
 
+void parallelize(Halide::Func out, const Halide::Var& loop, int64_t extent) {
+  if (extent < 4 * kParallelPieces) {
+    out.parallel(loop);
+    return;
+  }
+  const Halide::Var piece("piece");
+  const int step = static_cast<int>((extent + kParallelPieces - 1) / kParallelPieces);
+  out.split(loop, piece, loop, step,
+            extent % step ? Halide::TailStrategy::GuardWithIf : Halide::TailStrategy::RoundUp)
+      .parallel(piece);
+}
+
 void fix_output(Func f, const Shape& extents) {
   const std::vector<Halide::OutputImageParam> buffers = f.output_buffers();
   for (size_t b = 0; b < buffers.size(); ++b) {

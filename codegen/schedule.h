@@ -85,6 +85,10 @@ std::vector<Halide::Var> reversed(std::vector<Halide::Var> vars);
 Index reversed(Index index);
 Index as_index(const std::vector<Halide::Var>& vars);
 
+// The steps of a loop for several threads: not so many pieces that handing them out takes longer than they
+// do.
+void parallelize(Halide::Func out, const Halide::Var& loop, int64_t extent);
+
 // Whether schedule_convolution() covers the contraction.
 bool has_convolution_schedule(const Graph& body, NodeId id);
 

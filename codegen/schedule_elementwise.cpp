@@ -189,19 +189,6 @@ void unroll_phases(Func out, const Graph& body, const Shape& shape, Loops& loops
   }
 }
 
-// The steps of a loop for several threads: not so many pieces that handing them out takes longer than they
-// do.
-void parallelize(Func out, const Var& loop, int64_t extent) {
-  if (extent < 4 * kParallelPieces) {
-    out.parallel(loop);
-    return;
-  }
-  const Var piece("piece");
-  const int step = static_cast<int>((extent + kParallelPieces - 1) / kParallelPieces);
-  out.split(loop, piece, loop, step, extent % step ? TailStrategy::GuardWithIf : TailStrategy::RoundUp)
-      .parallel(piece);
-}
-
 void schedule_loops(Func out, const Loops& loops, int lanes, bool parallel, std::optional<size_t> transposed,
                     bool draws) {
   if (loops.vars.empty()) return;

@@ -78,7 +78,7 @@ class Turn {
   }
 
   // Enough of the `loops` in one, for the threads, from the outermost on. The innermost then.
-  Var parallelize(Func out, const std::vector<Var>& loops, const Shape& extents) {
+  Var share(Func out, const std::vector<Var>& loops, const Shape& extents) {
     if (!options_.parallel || estimate_nanoseconds(lowering_.body()) <= kParallelNanoseconds)
       return loops.back();
     Var task = loops[0];
@@ -90,7 +90,7 @@ class Turn {
       task = fused;
       pieces *= extents[next];
     }
-    out.parallel(task);
+    parallelize(out, task, pieces);
     return next == loops.size() ? task : loops.back();
   }
 
@@ -140,7 +140,7 @@ std::optional<Pipeline> Turn::scatter_lanes(size_t lane_axis) {
   loops.push_back(block);
   Shape counts = extents;
   counts.insert(counts.end(), {lanes / lanes_, blocks});
-  turned.compute_at(out, parallelize(out, loops, counts)).bound_extent(u, s).vectorize(l).unroll(j);
+  turned.compute_at(out, share(out, loops, counts)).bound_extent(u, s).vectorize(l).unroll(j);
   // Where squares of the run begin inside of its other axes is known then.
   if (rest > 1) {
     out.unroll(u);
@@ -224,7 +224,7 @@ std::optional<Pipeline> Turn::gather_lanes() {
   for (size_t i = 0; i < last; ++i)
     if (std::find(run.begin(), run.end(), i) == run.end()) counts.push_back(axes_[i].extent);
   counts.insert(counts.end(), {first / cut, lanes / lanes_});
-  turned.compute_at(out, parallelize(out, loops, counts))
+  turned.compute_at(out, share(out, loops, counts))
       .bound_extent(f, static_cast<int>(squares * lanes_))
       .split(f, fo, fi, lanes_, Halide::TailStrategy::RoundUp)
       .reorder(l, fi, fo)
