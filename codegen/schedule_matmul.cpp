@@ -78,7 +78,11 @@ Recipe choose(const Product& p, const ScheduleOptions& options) {
     return r;
   }
   int64_t best = std::numeric_limits<int64_t>::max();
-  const std::vector<int> widths = few_registers ? std::vector{2, 3, 1} : std::vector{4, 2, 3, 1};
+  // Long panels come from the second-level cache: the fewer vectors of them for each row, the better.
+  const bool long_panels = p.packed && p.m > 1 && 4 * r.lanes * p.k * p.type.bytes() > (64 << 10);
+  const std::vector<int> widths = few_registers ? std::vector{2, 3, 1}
+                                  : long_panels ? std::vector{2, 3, 4, 1}
+                                                : std::vector{4, 2, 3, 1};
   for (int v : widths) {
     int64_t padded = ceil_div(p.n, int64_t{r.lanes} * v) * v;
     if (v == 1 && p.n > r.lanes) ++padded;  // a broadcast for each vector: only where it saves something

@@ -41,8 +41,8 @@ TEST(MatMul, Packed) {
   std::mt19937_64 random(8);
   KernelCases cases;
   for (int64_t lanes : {16, 8}) {
-    for (const auto& [m, k, n] :
-         std::vector<std::array<int64_t, 3>>{{7, 20, 64}, {33, 9, 80}, {12, 16, 21}, {1, 30, 40}}) {
+    for (const auto& [m, k, n] : std::vector<std::array<int64_t, 3>>{
+             {7, 20, 64}, {33, 9, 80}, {12, 16, 21}, {1, 30, 40}, {49, 300, 96}, {17, 520, 40}}) {
       for (bool ta : {false, true}) {
         const int64_t panels = (n + lanes - 1) / lanes;
         cases.add(
