@@ -110,6 +110,11 @@ class Schedule {
     };
     if (grow(&Block::columns, shape_.tiles[1]) && grow(&Block::rows, shape_.tiles[0]))
       grow(&Block::images, shape_.batch);
+    // Few blocks share out unevenly: lower ones, as long as they fill register tiles.
+    while (!transformed_ && block.images == 1 && block.rows > 1 &&
+           shape_.batch * ceil_div(shape_.tiles[0], block.rows) < kParallelPieces &&
+           block.columns * ceil_div(block.rows, 2) >= register_tiles(block.tiles()))
+      block.rows = ceil_div(block.rows, 2);
     recipe_.block = block;
     recipe_.vectors = as_int(shape_.lanes) / lanes_;
     recipe_.tiles = register_tiles(block.tiles());
@@ -197,6 +202,14 @@ class Schedule {
       out_(c_, x_, y_, n_) = Halide::Tuple(values);
   }
 
+  // A tile's vectors of input channels lie far apart, which no processor foresees.
+  void prefetch_input(Halide::Stage update) {
+    if (!blocked_) return;
+    for (size_t i = 0; i < body_.arguments.size(); ++i)
+      if (body_.arguments[i].value == node_.operands[0])
+        update.prefetch(lowering_.inputs()[i], r_[1], r_[1], 2, Halide::PrefetchBoundStrategy::NonFaulting);
+  }
+
   void schedule() {
     const Block& block = recipe_.block;
     const int m = as_int(shape_.tile), L = as_int(shape_.lanes), a = as_int(shape_.points);
@@ -248,7 +261,10 @@ class Schedule {
     else if (shape_.in_channels > 1)
       update.reorder(t_, s_, r_[0]);
     update.vectorize(t_, lanes_).unroll(t_).unroll(s_);
-    if (transformed_) return;
+    if (transformed_) {
+      prefetch_input(update);
+      return;
+    }
     freq_.bound(c_, 0, width_).bound(s_, 0, as_int(recipe_.block_tiles)).bound(i_, 0, a).bound(j_, 0, a);
     freq_.bound(b_, 0, as_int(shape_.in_channels) / width_);
     freq_.bound_extent(bx_, 1).bound_extent(by_, 1).bound_extent(bn_, 1);

@@ -105,6 +105,16 @@ TEST(Winograd, Convolutions) {
     }
 }
 
+// Few blocks have fewer rows of tiles than would fit: two threads then get the same.
+TEST(Winograd, LowBlocksWhereTheyAreFew) {
+  std::mt19937_64 random(20);
+  KernelCases cases(2);
+  add_convolution(cases, {4, 1, 16, 32, 32, 16, {16, 56}}, DType::F32, false, random);
+  KernelLibrary::pieces().clear();
+  cases.run();
+  EXPECT_EQ(KernelLibrary::pieces(), std::vector<int>{4});
+}
+
 TEST(Winograd, Epilogues) {
   std::mt19937_64 random(12);
   KernelCases cases(2);
