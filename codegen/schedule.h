@@ -89,6 +89,11 @@ Index as_index(const std::vector<Halide::Var>& vars);
 // do.
 void parallelize(Halide::Func out, const Halide::Var& loop, int64_t extent);
 
+// Products over many k, both operands of which are contiguous along the result: see
+// schedule_long_product.cpp.
+bool is_long_product(const Graph& body, NodeId id, const ScheduleOptions&);
+Pipeline schedule_long_product(Lowering&, const ScheduleOptions&, NodeId id);
+
 // Whether schedule_convolution() covers the contraction.
 bool has_convolution_schedule(const Graph& body, NodeId id);
 

@@ -130,9 +130,13 @@ Recipe choose(const Product& p, const ScheduleOptions& options) {
   }
   if (p.n % V && !r.pack)
     while (r.vectors > 1 && int64_t{r.vectors} * V > p.n) --r.vectors;
-  // Panels lie on the stack.
-  while (r.pack && r.vectors > 1 && int64_t{r.vectors} * V * p.k * p.type.bytes() > kStackBytes) --r.vectors;
-  if (r.pack && int64_t{V} * p.k * p.type.bytes() > kStackBytes) {
+  // Panels lie on the stack; with those of a last tile that is not full there are two.
+  const auto fits = [&](int vectors) {
+    const int64_t columns = int64_t{vectors} * V;
+    return columns * p.k * p.type.bytes() <= kStackBytes - (p.n % columns ? 4 << 10 : 0);
+  };
+  while (r.pack && r.vectors > 1 && !fits(r.vectors)) --r.vectors;
+  if (r.pack && !fits(r.vectors)) {
     r.pack = false;
     r.lanes = static_cast<int>(std::min<int64_t>(V, p.n));
   }
@@ -429,6 +433,10 @@ void Schedule::blocks() {
 }  // namespace
 
 Pipeline schedule_matmul(Lowering& lowering, const ScheduleOptions& options) {
+  const Graph& body = lowering.body();
+  for (NodeId id : body.nodes())
+    if (op_info(body[id].op).has(Contraction) && is_long_product(body, id, options))
+      return schedule_long_product(lowering, options, id);
   return Schedule(lowering, options).build();
 }
 

@@ -90,5 +90,80 @@ TEST(MatMul, Epilogues) {
   cases.run();
 }
 
+// Gradients of weights over large batches, some in too many rows for panels on the stack.
+TEST(MatMul, OfManyRows) {
+  std::mt19937_64 random(10);
+  const std::vector<std::array<int64_t, 3>> sizes = {
+      {20, 4096, 50}, {37, 513, 33}, {49, 515, 17},  {64, 640, 10}, {16, 1031, 1},  {24, 2048, 24},
+      {3, 700, 270},  {1, 600, 16},  {130, 512, 16}, {17, 5000, 4}, {260, 530, 300}};
+  for (const char* name : {"host", "x86-64-v2", "x86-64-v3"}) {
+    Diagnostics diags;
+    const auto target = find_target(name, diags);
+    for (const int threads : {1, 2}) {
+      if (threads > 1 && name != std::string("host")) continue;
+      KernelCases cases(threads, *target);
+      for (const DType dtype : {DType::F32, DType::F64, DType::I32})
+        for (const auto& [m, k, n] : sizes) {
+          if (dtype != DType::F32 && (threads > 1 || m * n > 2000)) continue;
+          cases.add("matmul " + std::to_string(m) + "x" + std::to_string(n) + "x" + std::to_string(k),
+                    {random_literal({dtype, {k, m}}, random), random_literal({dtype, {k, n}}, random),
+                     random_literal({dtype, {n}}, random), random_literal({dtype, {m, n}}, random)},
+                    {8, dtype == DType::F64 ? 1e-11 : 1e-3}, [&](GraphBuilder& g, const Values& x) {
+                      const Value p = g.add(Op::MatMul, {x[0], x[1]},
+                                            {{Attr::TransposeA, true}, {Attr::TransposeB, false}});
+                      const Value z = g.add(p, g.broadcast(x[2], g.type(p).shape, {1}));
+                      return Values{z, g.reshape(g.add(z, x[3]), {1, g.type(z).num_elements()})};
+                    });
+        }
+      cases.run();
+    }
+  }
+}
+
+// Panels of all of k hardly fit on the stack, or not at all.
+TEST(MatMul, OfLongRows) {
+  std::mt19937_64 random(12);
+  KernelCases cases(2);
+  for (const auto& [m, k, n] : std::vector<std::array<int64_t, 3>>{{20, 4096, 50},
+                                                                   {20, 4030, 50},
+                                                                   {20, 2048, 50},
+                                                                   {24, 1500, 100},
+                                                                   {256, 1365, 528},
+                                                                   {20, 5000, 32},
+                                                                   {20, 4096, 32}})
+    for (const bool tb : {false, true})
+      cases.add("matmul " + std::to_string(m) + "x" + std::to_string(n) + "x" + std::to_string(k),
+                {random_literal({DType::F32, {m, k}}, random),
+                 random_literal({DType::F32, tb ? Shape{n, k} : Shape{k, n}}, random)},
+                {8, 1e-3}, [&](GraphBuilder& g, const Values& x) {
+                  return Values{g.add(Op::MatMul, x, {{Attr::TransposeA, false}, {Attr::TransposeB, tb}})};
+                });
+  cases.run();
+}
+
+TEST(MatMul, SameBitsForAnyNumberOfThreads) {
+  std::mt19937_64 random(11);
+  for (const auto& [m, k, n] : std::vector<std::array<int64_t, 3>>{{32, 3000, 32}, {300, 600, 140}}) {
+    Function function;
+    function.kind = FunctionKind::Kernel;
+    GraphBuilder g(function.body);
+    const TensorType a{DType::F32, {k, m}}, b{DType::F32, {k, n}};
+    const Value x = function.body.add_argument("x", a), y = function.body.add_argument("y", b);
+    function.body.results = {
+        {"z", g.add(Op::MatMul, {x, y}, {{Attr::TransposeA, true}, {Attr::TransposeB, false}})}};
+    const std::vector<Literal> arguments{random_literal(a, random), random_literal(b, random)};
+    std::vector<std::vector<std::byte>> results;
+    for (const int threads : {1, 2, 8}) {
+      CodegenOptions options;
+      options.threads = threads;
+      options.target = &host_target();
+      const KernelLibrary library(std::span(&function, 1), options);
+      results.push_back(library.call(0, arguments)[0].to_bytes());
+      EXPECT_EQ(library.undefined_symbols().empty(), threads == 1);
+      EXPECT_EQ(results.back(), results.front());
+    }
+  }
+}
+
 }  // namespace
 }  // namespace nncc::testing
