@@ -7,13 +7,14 @@ namespace {
 
 class Checker {
  public:
-  Checker(const Module& module, const Entry& entry, const Graph& graph)
-      : module_(module), entry_(entry), graph_(graph) {}
+  // `where`: "entry `fit`". `arena_bytes`: of the graph's workspace.
+  Checker(const Module& module, std::string where, int64_t arena_bytes, const Graph& graph)
+      : module_(module), where_(std::move(where)), arena_bytes_(arena_bytes), graph_(graph) {}
 
   std::string check() const {
     for (NodeId id : graph_.topological_order()) {
       std::string problem = check_node(id);
-      if (!problem.empty()) return "entry `" + entry_.name + "`: " + problem;
+      if (!problem.empty()) return where_ + ": " + problem;
     }
     return {};
   }
@@ -22,12 +23,13 @@ class Checker {
   std::string check_node(NodeId id) const {
     const Node& node = graph_[id];
     const OpInfo& info = op_info(node.op);
-    if (node.op != Op::Kernel && !info.has(Leaf) && !info.has(Movement))
+    const bool is_call = node.op == Op::Kernel || node.op == Op::Scan;
+    if (!is_call && !info.has(Leaf) && !info.has(Movement))
       return "`" + std::string(info.name) + "` stands outside of kernels";
-    if (node.op == Op::Kernel) {
-      if (node.places.size() != node.types.size()) return "a kernel's result has no place in memory";
+    if (is_call) {
+      if (node.places.size() != node.types.size()) return "a call's result has no place in memory";
       for (Value v : node.operands)
-        if (graph_[v.node].places.empty()) return "a kernel's operand has no place in memory";
+        if (graph_[v.node].places.empty()) return "a call's operand has no place in memory";
     }
     for (size_t i = 0; i < node.places.size(); ++i) {
       const Place& place = node.places[i];
@@ -46,7 +48,7 @@ class Checker {
     };
     switch (place.space) {
       case Space::Arena:
-        return entry_.arena_bytes;
+        return arena_bytes_;
       case Space::Variables:
         return module_.variable_bytes;
       case Space::Constants:
@@ -60,7 +62,8 @@ class Checker {
   }
 
   const Module& module_;
-  const Entry& entry_;
+  const std::string where_;
+  const int64_t arena_bytes_;
   const Graph& graph_;
 };
 
@@ -74,9 +77,15 @@ std::string why_not_planned(const Module& module) {
   }
   for (const Entry& entry : module.entries)
     for (const Graph* graph : {&entry.graph, &entry.prepare}) {
-      std::string problem = Checker(module, entry, *graph).check();
+      std::string problem = Checker(module, "entry `" + entry.name + "`", entry.arena_bytes, *graph).check();
       if (!problem.empty()) return problem;
     }
+  for (const Function& function : module.functions) {
+    if (function.kind != FunctionKind::Step) continue;
+    std::string problem =
+        Checker(module, "step `" + function.name + "`", function.arena_bytes, function.body).check();
+    if (!problem.empty()) return problem;
+  }
   return {};
 }
 

@@ -64,6 +64,8 @@ KernelJobs collect_kernels(const Module& module, const CodegenOptions& options) 
     collect(entry.graph);
     collect(entry.prepare);
   }
+  for (const Function& function : module.functions)
+    if (function.kind == FunctionKind::Step) collect(function.body);
   return result;
 }
 
@@ -126,7 +128,7 @@ std::unique_ptr<llvm::Module> model_module(const Module& module, const CodegenOp
   result->setTargetTriple(options.target->llvm_triple);
   result->setDataLayout(machine.createDataLayout());
   std::vector<EntryFunctions> functions;
-  for (const Entry& entry : module.entries) functions.push_back(emit_entry(entry, symbols, *result));
+  for (const Entry& entry : module.entries) functions.push_back(emit_entry(module, entry, symbols, *result));
   emit_tables(module, *options.target, functions, options.model_symbol, *result);
   return result;
 }

@@ -1,5 +1,7 @@
 #include "codegen/entry.h"
 
+#include "codegen/scan_loop.h"
+
 #include <algorithm>
 #include <cstddef>
 #include <iterator>
@@ -29,7 +31,7 @@ std::vector<Call> calls_in_order(const Graph& graph) {
   std::vector<Call> calls;
   for (NodeId id : graph.topological_order()) {
     const Node& node = graph[id];
-    if (node.op != Op::Kernel) {
+    if (node.op != Op::Kernel && node.op != Op::Scan) {
       const OpInfo& info = op_info(node.op);
       NNCC_CHECK(info.has(Leaf) || info.has(Movement),
                  "an entry still computes `" + std::string(info.name) + "` outside of kernels");
@@ -50,16 +52,33 @@ std::vector<Call> calls_in_order(const Graph& graph) {
 
 class EntryEmitter {
  public:
-  EntryEmitter(const std::vector<Call>& calls, const Graph& graph, const KernelSymbols& symbols,
-               llvm::Module& into)
-      : calls_(calls), graph_(graph), symbols_(symbols), module_(into), b_(into.getContext()) {
+  EntryEmitter(const Module& source, const std::vector<Call>& calls, const Graph& graph,
+               const KernelSymbols& symbols, llvm::Module& into)
+      : source_(source),
+        calls_(calls),
+        graph_(graph),
+        symbols_(symbols),
+        module_(into),
+        b_(into.getContext()) {
     // As in HalideRuntime.h: device, device_interface, host, flags, type, dimensions, dim, padding.
     auto* i64 = b_.getInt64Ty();
     auto* pointer = b_.getInt8PtrTy();
     buffer_ = llvm::StructType::get(b_.getContext(), {i64, pointer, pointer, i64, i64, pointer, pointer});
   }
 
-  llvm::Function* emit(const std::string& name, bool profiled) {
+  // `next_kernel`: the number of the first kernel, and then of the one after the last; counted if profiled.
+  llvm::Function* emit(const std::string& name, bool profiled, int32_t& next_kernel) {
+    // Those of steps first: one function is built at a time.
+    std::map<NodeId, llvm::Function*> loops;
+    std::map<NodeId, int32_t> numbers;
+    for (const Call& call : calls_) {
+      numbers[call.node] = next_kernel;
+      if (graph_[call.node].op == Op::Scan)
+        loops[call.node] = emit_loop(name + "_scan" + std::to_string(loops.size()), call.node, profiled, next_kernel);
+      else
+        ++next_kernel;
+    }
+
     auto* pointers = b_.getInt8PtrTy()->getPointerTo();
     auto* type = llvm::FunctionType::get(b_.getInt32Ty(), {b_.getInt8PtrTy(), pointers, pointers}, false);
     function_ = llvm::Function::Create(type, llvm::GlobalValue::InternalLinkage, name, module_);
@@ -71,11 +90,13 @@ class EntryEmitter {
     function_->getArg(2)->setName("outputs");
     std::fill(std::begin(bases_), std::end(bases_), nullptr);
     make_slots();
-    int32_t index = 0;
     for (const Call& call : calls_) {
+      if (auto loop = loops.find(call.node); loop != loops.end()) {
+        emit_loop_call(call, loop->second);
+        continue;
+      }
       emit_call(call);
-      if (profiled) emit_hook(index);
-      ++index;
+      if (profiled) emit_hook(numbers.at(call.node));
     }
     b_.CreateRet(b_.getInt32(NN_OK));
     return function_;
@@ -127,6 +148,10 @@ class EntryEmitter {
     NNCC_UNREACHABLE("a place in no space");
   }
 
+  llvm::Value* address_of(const Place& place) {
+    return b_.CreateConstInBoundsGEP1_64(b_.getInt8Ty(), base(place.space, place.index), place.offset);
+  }
+
   // The buffer with `place` as its host.
   llvm::Value* buffer_of(const Place& place) {
     for (Slot& slot : slots_)
@@ -134,9 +159,7 @@ class EntryEmitter {
     // Not one that this call already uses: there are at least as many as a call has arguments.
     Slot& slot = *std::min_element(slots_.begin(), slots_.end(),
                                    [](const Slot& a, const Slot& b) { return a.last_call < b.last_call; });
-    llvm::Value* host =
-        b_.CreateConstInBoundsGEP1_64(b_.getInt8Ty(), base(place.space, place.index), place.offset);
-    b_.CreateStore(host, b_.CreateStructGEP(buffer_, slot.buffer, kHostField));
+    b_.CreateStore(address_of(place), b_.CreateStructGEP(buffer_, slot.buffer, kHostField));
     slot.holds = place;
     slot.last_call = call_;
     return slot.buffer;
@@ -162,6 +185,17 @@ class EntryEmitter {
     b_.CreateCall(callee, arguments)->setDoesNotThrow();
   }
 
+  // The addresses of a scan's operands and results go to the loop in one array.
+  void emit_loop_call(const Call& call, llvm::Function* loop) {
+    auto* type = llvm::ArrayType::get(b_.getInt8PtrTy(), call.places.size());
+    llvm::Value* addresses = b_.CreateAlloca(type);
+    for (size_t i = 0; i < call.places.size(); ++i)
+      b_.CreateStore(address_of(call.places[i]), b_.CreateConstInBoundsGEP2_64(type, addresses, 0, i));
+    b_.CreateCall(loop, {context_, b_.CreateConstInBoundsGEP2_64(type, addresses, 0, 0)})->setDoesNotThrow();
+  }
+
+  llvm::Function* emit_loop(const std::string& name, NodeId scan, bool profiled, int32_t& next_kernel);
+
   void emit_hook(int32_t index) {
     auto* type = llvm::FunctionType::get(b_.getVoidTy(), {b_.getInt8PtrTy(), b_.getInt32Ty()}, false);
     llvm::Value* hook = context_field(offsetof(nn_context, on_kernel), type->getPointerTo());
@@ -169,6 +203,7 @@ class EntryEmitter {
     b_.CreateCall(type, hook, {user, b_.getInt32(index)});
   }
 
+  const Module& source_;
   const std::vector<Call>& calls_;
   const Graph& graph_;
   const KernelSymbols& symbols_;
@@ -185,18 +220,33 @@ class EntryEmitter {
   size_t call_ = 0;
 };
 
+llvm::Function* EntryEmitter::emit_loop(const std::string& name, NodeId scan, bool profiled,
+                                        int32_t& next_kernel) {
+  const Node& node = graph_[scan];
+  const Function& step = *source_.find_function(node.attributes.string(Attr::Symbol));
+  const std::vector<Call> calls = calls_in_order(step.body);
+  llvm::Function* body =
+      EntryEmitter(source_, calls, step.body, symbols_, module_).emit(name + "_step", profiled, next_kernel);
+  return emit_scan_loop(name, node, step, body, module_);
+}
+
+llvm::Function* emit_graph(const Module& source, const Graph& graph, const std::string& name, bool profiled,
+                           const KernelSymbols& symbols, llvm::Module& into) {
+  const std::vector<Call> calls = calls_in_order(graph);
+  int32_t next_kernel = 0;
+  return EntryEmitter(source, calls, graph, symbols, into).emit(name, profiled, next_kernel);
+}
+
 }  // namespace
 
-EntryFunctions emit_entry(const Entry& entry, const KernelSymbols& symbols, llvm::Module& into) {
+EntryFunctions emit_entry(const Module& source, const Entry& entry, const KernelSymbols& symbols,
+                          llvm::Module& into) {
   EntryFunctions functions;
-  std::vector<Call> calls = calls_in_order(entry.graph);
-  EntryEmitter emitter(calls, entry.graph, symbols, into);
-  functions.run = emitter.emit("nn_entry_" + entry.name, false);
-  functions.run_profiled = emitter.emit("nn_entry_" + entry.name + "_profiled", true);
-  std::vector<Call> hoisted = calls_in_order(entry.prepare);
-  if (!hoisted.empty())
-    functions.prepare = EntryEmitter(hoisted, entry.prepare, symbols, into)
-                            .emit("nn_entry_" + entry.name + "_prepare", false);
+  const std::string name = "nn_entry_" + entry.name;
+  functions.run = emit_graph(source, entry.graph, name, false, symbols, into);
+  functions.run_profiled = emit_graph(source, entry.graph, name + "_profiled", true, symbols, into);
+  if (!calls_in_order(entry.prepare).empty())
+    functions.prepare = emit_graph(source, entry.prepare, name + "_prepare", false, symbols, into);
   return functions;
 }
 

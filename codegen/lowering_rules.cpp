@@ -389,6 +389,7 @@ Expr lower_PackPanels(Rules r) {
 
 Expr lower_Call(Rules) { NNCC_UNREACHABLE("a call in a kernel body"); }
 Expr lower_Kernel(Rules) { NNCC_UNREACHABLE("a kernel in a kernel body"); }
+Expr lower_Scan(Rules) { NNCC_UNREACHABLE("a scan in a kernel body"); }
 Expr lower_Gradient(Rules) { NNCC_UNREACHABLE("a gradient in a kernel body"); }
 
 }  // namespace

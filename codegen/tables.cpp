@@ -9,6 +9,7 @@
 
 #include "codegen/kernel.h"
 #include "ir/kernel_info.h"
+#include "ir/scan.h"
 #include "llvm/IR/Constants.h"
 #include "llvm/IR/DataLayout.h"
 #include "llvm/IR/DerivedTypes.h"
@@ -107,6 +108,7 @@ class TableEmitter {
     return data(bytes, "nn_initial");
   }
   llvm::Constant* variables();
+  void add_kernels(const Graph& graph, int64_t steps, Fields& rows);
   llvm::Constant* kernels(const Graph& graph, int32_t& count);
   llvm::Constant* entry(const Entry& entry, const EntryFunctions& functions);
   llvm::Constant* constants();
@@ -135,17 +137,29 @@ llvm::Constant* TableEmitter::variables() {
   return array(rows, "nn_variables");
 }
 
-llvm::Constant* TableEmitter::kernels(const Graph& graph, int32_t& count) {
-  Fields rows;
+// In the order of emit_entry(): those of a scan's step where the scan stands, each with what it does in all steps.
+void TableEmitter::add_kernels(const Graph& graph, int64_t steps, Fields& rows) {
   for (NodeId id : graph.topological_order()) {
-    if (graph[id].op != Op::Kernel) continue;
-    const Function* function = source_.find_function(graph[id].attributes.string(Attr::Symbol));
+    const Node& node = graph[id];
+    if (node.op != Op::Kernel && node.op != Op::Scan) continue;
+    const Function* function = source_.find_function(node.attributes.string(Attr::Symbol));
     NNCC_CHECK(function, "a kernel node names no function");
+    if (node.op == Op::Scan) {
+      add_kernels(function->body, steps * scan_parts(node).steps, rows);
+      continue;
+    }
     KernelInfo info = describe_kernel(*function);
-    rows.push_back(record({text(info.description), i64(static_cast<int64_t>(info.flops)),
-                           i64(static_cast<int64_t>(info.bytes))},
+    std::string description = info.description;
+    if (steps > 1) description += ", " + std::to_string(steps) + " times";
+    rows.push_back(record({text(description), i64(steps * static_cast<int64_t>(info.flops)),
+                           i64(steps * static_cast<int64_t>(info.bytes))},
                           sizeof(nn_kernel_info)));
   }
+}
+
+llvm::Constant* TableEmitter::kernels(const Graph& graph, int32_t& count) {
+  Fields rows;
+  add_kernels(graph, 1, rows);
   count = static_cast<int32_t>(rows.size());
   return array(rows, "nn_kernels");
 }
@@ -190,6 +204,8 @@ llvm::Constant* TableEmitter::constants() {
     collect(e.graph);
     collect(e.prepare);
   }
+  for (const Function& f : source_.functions)
+    if (f.kind == FunctionKind::Step) collect(f.body);
   if (bytes.empty()) return null();
   bytes.resize(bytes.size() + kSpareBytes);
   return data(bytes, "nn_constants");

@@ -51,6 +51,8 @@ struct Frame {
   std::map<std::string, Binding> names;
   PathScope* scope = nullptr;             // null: no parameter can be made here
   std::shared_ptr<const CallFrame> call;  // how it was reached; null for an entry or model
+  // While the body of a scan is traced: what the step has yielded.
+  std::vector<std::pair<TensorValue, SourceRange>>* yields = nullptr;
   // While the initializer of a declaration is evaluated: the shape its calls take.
   std::optional<Shape> initializer_shape;
   bool failed = false;  // a statement was wrong

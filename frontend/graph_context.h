@@ -14,10 +14,19 @@ struct GraphContext {
     Entry,      // a model or a train
     Init,       // the entry that gives every variable its first value
     Composite,  // the body of a library function whose calls stay visible
+    Scan,       // the step function of a scan
   };
 
   GraphContext(Kind kind, EntryKind entry, std::string name, Graph& graph)
       : kind(kind), entry(entry), name(std::move(name)), builder(graph) {}
+  // Of a scan in `parent`, which must live as long.
+  GraphContext(GraphContext& parent, int64_t steps, Graph& graph)
+      : kind(Kind::Scan),
+        entry(parent.entry),
+        name(parent.name),
+        builder(graph),
+        parent(&parent),
+        steps(steps) {}
   GraphContext(const GraphContext&) = delete;
   GraphContext& operator=(const GraphContext&) = delete;
 
@@ -29,6 +38,14 @@ struct GraphContext {
   // What the variable holds at this point of the entry: assigned, or as it was at the start.
   Value current(const Variable& v);
 
+  // The context that all scans around this one stand in; itself where there is none.
+  GraphContext& root() { return parent ? parent->root() : *this; }
+  bool in_entry() { return root().kind == Kind::Entry; }
+  // Tensors of the contexts around a scan as tensors of this one; everything else as it is.
+  AbstractValue capture(const AbstractValue&);
+  // What a step has of `stacked`, a value of the parent.
+  Value add_sequence(Value stacked, const std::string& name);
+
   const Kind kind;
   const EntryKind entry;
   const std::string name;
@@ -36,7 +53,18 @@ struct GraphContext {
   std::map<std::string, Value> assigned;  // state -> its new value, which later reads see
   std::map<std::string, Value> trained;   // parameter -> its new value, which the next run sees
 
+  // Scan alone.
+  struct Passed {
+    Value outer;  // of the parent
+    Value inner;  // an argument of the step
+  };
+  GraphContext* const parent = nullptr;
+  const int64_t steps = 0;
+  std::vector<Passed> sequences;
+  std::vector<Passed> others;
+
  private:
+  Value captured(Value of_parent);
   std::map<std::string, Value> variables_;
 };
 

@@ -183,7 +183,7 @@ AbstractValue Tracer::call_symbol(const Symbol& symbol, std::vector<CallArgument
          "`" + symbol.name + "` is a " + std::string(symbol_kind_name(symbol.kind)) + ", not a function");
   const bool is_model = symbol.kind == SymbolKind::Model;
   if (is_model && !context_) fail(range, "a const cannot depend on the model `" + symbol.name + "`");
-  if (is_model && context_->kind != GraphContext::Kind::Entry)
+  if (is_model && !context_->in_entry())
     fail(range, "an initial value cannot depend on the model `" + symbol.name + "`");
   check_recursion(symbol, range);
   traced_.insert(&symbol);
@@ -301,7 +301,7 @@ AbstractValue Tracer::check_results(const Symbol& symbol, AbstractValue result, 
 
 bool Tracer::can_keep(const Symbol& symbol, const Frame& frame) {
   if (!context_ || !symbol.is_library() || !options_.kept_calls.count(symbol.name) ||
-      context_->kind == GraphContext::Kind::Init)
+      context_->root().kind == GraphContext::Kind::Init)
     return false;
   bool has_tensor = false;
   for (const ast::Parameter& p : symbol.function().parameters) {

@@ -167,11 +167,20 @@ Variable& Tracer::counter_variable() {
 }
 
 Value Tracer::step_counter() {
-  if (context_->kind == GraphContext::Kind::Init) return context_->builder.splat({DType::I64, {}}, 0);
+  if (context_->root().kind == GraphContext::Kind::Init) return context_->builder.splat({DType::I64, {}}, 0);
   return context_->variable(counter_variable());
 }
 
-Value Tracer::draw(const Shape& shape) {
+Value Tracer::draw(const Shape& shape) { return draw_in(*context_, shape); }
+
+// The numbers of all steps of a scan are drawn before it, so that each step has its own.
+Value Tracer::draw_in(GraphContext& context, const Shape& shape) {
+  if (context.kind == GraphContext::Kind::Scan) {
+    Shape all = shape;
+    all.insert(all.begin(), context.steps);
+    return context.add_sequence(draw_in(*context.parent, all), "random");
+  }
+  Restore<GraphContext*> in_context(context_, &context);
   const DType dtype = float_type_ == DType::F64 ? DType::F64 : DType::F32;
   const Value seed = context_->variable(*module_->find_variable("seed"));
   const Value step = step_counter();

@@ -39,10 +39,7 @@ AbstractValue Tracer::eval(const ast::Expr& e) {
                         [&](const ast::Binary& n) { return eval_binary(e, n); },
                         [&](const ast::Call& n) { return eval_call(e, n); },
                         [&](const ast::Index& n) { return eval_index(e, n); },
-                        [&](const ast::ScanExpr&) -> AbstractValue {
-                          set_location(e.range);
-                          fail_unsupported("scan");
-                        },
+                        [&](const ast::ScanExpr& n) { return eval_scan(n, e.range); },
                         [&](const ast::TypeLiteral& n) -> AbstractValue { return eval_type(*n.type); },
                     },
                     e.node);
@@ -62,7 +59,7 @@ std::optional<AbstractValue> Tracer::lookup(const std::string& name, SourceRange
     const Variable* v = module_->find_variable(name);
     if (!v || v->kind != VariableKind::Hyper) throw Abort{};  // its declaration was reported
     if (!context_) fail(range, "the hyper `" + name + "` is not known at compile time");
-    if (context_->kind != GraphContext::Kind::Entry)
+    if (!context_->in_entry())
       fail(range,
            "initial values are made before the first run and cannot depend on the hyper `" + name + "`");
     set_location(range);
@@ -89,18 +86,18 @@ AbstractValue Tracer::special_name(const std::string& name, SourceRange range, b
 
 AbstractValue Tracer::read(Binding& binding, const std::string& name, SourceRange range) {
   if (binding.value.is_poison()) throw Abort{};
-  if (!binding.value.is_tensor()) return binding.value;
+  if (!binding.value.is_tensor()) return context_ ? context_->capture(binding.value) : binding.value;
   const TensorValue& t = binding.value.tensor();
-  if (context_ == init_ && t.context != context_) {
+  if (&context_->root() == init_ && &t.context->root() != init_) {
     // An initial value may be built from that of another variable.
     const Node& node = t.context->graph()[t.value.node];
     if (node.op == Op::Variable)
       if (const auto it = init_->assigned.find(node.attributes.string(Attr::Symbol));
           it != init_->assigned.end())
-        return init_->tensor(it->second);
+        return context_->capture(init_->tensor(it->second));
     fail(range, "initial values are made before the first run and cannot depend on `" + name + "`");
   }
-  if (binding.variable.empty()) return binding.value;
+  if (binding.variable.empty()) return context_->capture(binding.value);
   return context_->tensor(context_->current(*module_->find_variable(binding.variable)));
 }
 

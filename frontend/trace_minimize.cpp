@@ -301,7 +301,7 @@ AbstractValue Tracer::global_norm(const AbstractValue& x) {
 }
 
 AbstractValue Tracer::gradient(const AbstractValue& loss, const AbstractValue& x) {
-  if (context_->kind != GraphContext::Kind::Entry) throw OpError("`grad` cannot stand in an initial value");
+  if (!context_->in_entry()) throw OpError("`grad` cannot stand in an initial value");
   if (!loss.is_tensor() || loss.tensor().type.rank() != 0 || !is_float(loss.tensor().type.dtype))
     throw OpError("`grad` differentiates a scalar of floats, found " + loss.describe(), 0);
   if (!x.is_tensor() || !is_float(x.tensor().type.dtype))
@@ -320,7 +320,7 @@ std::vector<Value> Tracer::weights_under(const AbstractValue& model, std::string
       model.is_function() && model.function().symbol && model.function().symbol->kind == SymbolKind::Model;
   if (!is_model && !model.is_string())
     throw OpError(name + " takes a model or the path of parameters, found " + model.describe(), 0);
-  if (context_->kind != GraphContext::Kind::Entry || !context_->training())
+  if (!context_->in_entry() || !context_->training())
     throw OpError(name + " belongs to a loss: it stands in a train, or in a fn that a train calls");
   const std::string path = is_model ? model.function().name() : model.string();
   const auto parameters = parameters_under(path);

@@ -48,7 +48,7 @@ void Tracer::exec(const ast::Statement& s) {
                    [&](const ast::If& n) { exec_if(n); },
                    [&](const ast::For& n) { exec_for(n); },
                    [&](const ast::Return& n) { exec_return(n, s.range); },
-                   [&](const ast::Yield&) { fail(s.range, "`yield` stands in a `scan`"); },
+                   [&](const ast::Yield& n) { exec_yield(n, s.range); },
                    [&](const ast::Minimize& n) { exec_minimize(n, s.range); },
                    [&](const ast::ExprStatement& n) { eval(*n.value); },
                },
@@ -142,6 +142,9 @@ void Tracer::assign_state(Binding& binding, const ast::Name& name, const Abstrac
       coerce_exact(v, variable.type, range, "the state `" + name.text + "`", variable.location.range);
   if (variable.kind == VariableKind::State && !context_->training())
     return;  // goes on meaning the saved value
+  if (context_->kind == GraphContext::Kind::Scan)
+    fail(range, "the " + std::string(variable_kind_name(variable.kind)) + " `" + name.text +
+                    "` cannot be assigned in a `scan`: carry the value, and assign it after the loop");
   context_->assigned[variable.name] = t.value;
 }
 
@@ -168,7 +171,7 @@ void Tracer::exec_declaration(const ast::Declaration& n, SourceRange range) {
     return;
   }
   const std::string kind(spelling(n.kind));
-  if (!frame_->scope || context_->kind != GraphContext::Kind::Entry)
+  if (!frame_->scope || !context_->in_entry())
     fail(range, "a `" + kind + "` cannot stand here: it belongs to a model, or to a fn that a model calls");
   if (n.kind == ast::DeclKind::Param && !frame_->scope->allows_parameters) fail_parameter_in_train(n);
   const TensorType type = eval_type(n.type);
@@ -266,6 +269,7 @@ void Tracer::exec_for(const ast::For& n) {
 void Tracer::exec_return(const ast::Return& n, SourceRange range) {
   if (frame_->function->kind == SymbolKind::Optimizer)
     fail(range, "an optimizer returns nothing; it assigns `w`, `g` and its states");
+  if (frame_->yields) fail(range, "a `scan` cannot be left by `return`; a step gives its results by `yield`");
   std::vector<AbstractValue> values;
   if (n.values.size() == 1) {
     values.push_back(eval(*n.values[0]));

@@ -147,6 +147,14 @@ class Tracer {
                              const ast::Declaration&, SourceRange);
   void initialize(const Variable&, const ast::Expr& initializer);
 
+  // --- trace_scan.cpp
+  AbstractValue eval_scan(const ast::ScanExpr&, SourceRange);
+  std::vector<TensorValue> scanned_sequences(const ast::ScanExpr&, int64_t axis);
+  std::vector<Value> finish_scan(GraphContext& body, Function&, std::vector<Value> first, bool reversed);
+  void exec_yield(const ast::Yield&, SourceRange);
+  // Whether a step that runs the block yields; an error if that depends on the path it takes.
+  bool check_yields(const ast::Block&);
+
   // --- trace_entry.cpp
   void check_declarations();
   void trace_entry(const Symbol&);
@@ -154,6 +162,7 @@ class Tracer {
   void set_results(const Symbol&, Entry&, const AbstractValue&, SourceRange);
   void finish_entry(Entry&);
   void finish_init(Entry&);
+  Value draw_in(GraphContext&, const Shape&);
   Value step_counter();  // what the counter of the current entry holds
   Variable& counter_variable();
 

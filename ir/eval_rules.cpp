@@ -186,6 +186,7 @@ constexpr auto Variable = not_by_itself;
 constexpr auto Call = not_by_itself;
 constexpr auto Kernel = not_by_itself;
 constexpr auto Gradient = not_by_itself;
+constexpr auto Scan = not_by_itself;
 
 Results Constant(const EvalQuery& q) { return {q.attributes.literal(Attr::Value).dense()}; }
 

@@ -13,7 +13,7 @@ struct EvalQuery {
   const std::vector<TensorType>& types;  // of the results
 };
 using EvalRule = std::vector<Literal> (*)(const EvalQuery&);
-// For ops that need more than their operands (input, variable, call, kernel, gradient) the rule is an
+// For ops that need more than their operands (input, variable, call, kernel, scan, gradient) the rule is an
 // InternalError.
 EvalRule eval_rule(Op);
 

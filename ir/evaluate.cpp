@@ -2,6 +2,7 @@
 
 #include "ir/diagnostic.h"
 #include "ir/eval_rules.h"
+#include "ir/scan.h"
 
 namespace nncc {
 
@@ -47,6 +48,49 @@ std::vector<Literal> Evaluator::run(const Entry& entry, std::span<const Literal>
 
 std::vector<Literal> Evaluator::call(const Function& function, std::span<const Literal> arguments) {
   return evaluate(function.body, arguments, nullptr);
+}
+
+namespace {
+
+// Copies as many elements as `to` has left, or `from` holds.
+void copy_elements(const Literal& from, int64_t from_index, Literal& to, int64_t to_index, int64_t count) {
+  for (int64_t i = 0; i < count; ++i) {
+    if (to.is_float())
+      to.set(to_index + i, from.real(from_index + i));
+    else
+      to.set_int(to_index + i, from.integer(from_index + i));
+  }
+}
+
+}  // namespace
+
+std::vector<Literal> Evaluator::scan(const Node& node, std::vector<Literal> operands) {
+  const ScanParts parts = scan_parts(node);
+  const Function* step = module_.find_function(node.attributes.string(Attr::Symbol));
+  NNCC_CHECK(step, "a scan of a function that is not there is evaluated");
+  std::vector<Literal> results(operands.begin(), operands.begin() + parts.carries);
+  for (size_t i = parts.carries; i < node.types.size(); ++i) results.emplace_back(node.types[i]);
+  for (int64_t done = 0; done < parts.steps; ++done) {
+    const int64_t t = parts.reversed ? parts.steps - 1 - done : done;
+    std::vector<Literal> arguments(results.begin(), results.begin() + parts.carries);
+    for (size_t i = parts.carries; i < operands.size(); ++i) {
+      if (!parts.is_sequence(static_cast<int>(i))) {
+        arguments.push_back(operands[i]);
+        continue;
+      }
+      Literal element(step_type(operands[i].type()));
+      copy_elements(operands[i], t * element.num_elements(), element, 0, element.num_elements());
+      arguments.push_back(std::move(element));
+    }
+    std::vector<Literal> given = call(*step, arguments);
+    for (int i = 0; i < parts.num_results(); ++i) {
+      if (parts.is_carry(i))
+        results[i] = std::move(given[i]);
+      else
+        copy_elements(given[i], 0, results[i], t * given[i].num_elements(), given[i].num_elements());
+    }
+  }
+  return results;
 }
 
 std::vector<Literal> Evaluator::evaluate(const Graph& graph, std::span<const Literal> arguments,
@@ -97,6 +141,9 @@ std::vector<Literal> Evaluator::evaluate(const Graph& graph, std::span<const Lit
         results = call(*callee, operands);
         break;
       }
+      case Op::Scan:
+        results = scan(node, std::move(operands));
+        break;
       default:
         results = evaluate_node(graph, id, operands, options_);
     }

@@ -33,6 +33,7 @@ class Evaluator {
 
  private:
   std::vector<Literal> evaluate(const Graph&, std::span<const Literal> arguments, std::vector<Literal>* updates);
+  std::vector<Literal> scan(const Node& node, std::vector<Literal> operands);
   const Module& module_;
   EvalOptions options_;
   std::map<std::string, Literal> variables_;

@@ -9,6 +9,8 @@ namespace {
 // In the order of VariableKind.
 constexpr std::array<std::string_view, 8> kVariableKinds{"parameter", "state", "memory", "optimizer_state",
                                                          "counter",   "seed",  "hyper",  "hoisted"};
+// In the order of FunctionKind.
+constexpr std::array<std::string_view, 3> kFunctionKinds{"composite", "kernel", "step"};
 // In the order of EntryKind.
 constexpr std::array<std::string_view, 3> kEntryKinds{"model", "train", "init"};
 
@@ -30,6 +32,25 @@ std::optional<VariableKind> parse_variable_kind(std::string_view name) {
 }
 
 bool is_saved(VariableKind kind) { return kind != VariableKind::Hyper && kind != VariableKind::Hoisted; }
+
+std::string_view function_kind_name(FunctionKind kind) { return kFunctionKinds[static_cast<size_t>(kind)]; }
+
+std::optional<FunctionKind> parse_function_kind(std::string_view name) {
+  const auto found = std::find(kFunctionKinds.begin(), kFunctionKinds.end(), name);
+  if (found == kFunctionKinds.end()) return std::nullopt;
+  return static_cast<FunctionKind>(found - kFunctionKinds.begin());
+}
+
+FunctionKind called_kind(Op op) {
+  switch (op) {
+    case Op::Kernel:
+      return FunctionKind::Kernel;
+    case Op::Scan:
+      return FunctionKind::Step;
+    default:
+      return FunctionKind::Composite;
+  }
+}
 
 std::string_view entry_kind_name(EntryKind kind) { return kEntryKinds[static_cast<size_t>(kind)]; }
 

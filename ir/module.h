@@ -40,7 +40,12 @@ struct Variable {
 enum class FunctionKind : uint8_t {
   Composite,  // called by Call nodes; a library function a pass may claim
   Kernel,     // called by Kernel nodes; compiled to one native function
+  Step,       // called by Scan nodes, once for each step
 };
+std::string_view function_kind_name(FunctionKind);  // "composite", "kernel", "step"
+std::optional<FunctionKind> parse_function_kind(std::string_view);
+// The kind of function that nodes of a structural op with a symbol call.
+FunctionKind called_kind(Op);
 
 // Its arguments and results are the body's. A body has no Variable node and no update.
 struct Function {
@@ -49,6 +54,8 @@ struct Function {
   // Composite: the name in the language ("softmax") where `name` had to be made unique ("softmax.1").
   std::string callee;
   Graph body;
+  // Step: bytes of workspace for one call, once plan-memory has run.
+  int64_t arena_bytes = 0;
 };
 
 enum class EntryKind : uint8_t {

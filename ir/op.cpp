@@ -21,8 +21,10 @@ constexpr std::array kAttrs{
     AttrInfo{"transpose_b", AttrKind::Boolean}, AttrInfo{"dilation", AttrKind::Integers},
     AttrInfo{"groups", AttrKind::Integer},      AttrInfo{"sizes", AttrKind::Integers},
     AttrInfo{"tile", AttrKind::Integer},        AttrInfo{"turned", AttrKind::Boolean},
+    AttrInfo{"steps", AttrKind::Integer},       AttrInfo{"carries", AttrKind::Integer},
+    AttrInfo{"sequences", AttrKind::Integer},   AttrInfo{"reversed", AttrKind::Boolean},
 };
-static_assert(kAttrs.size() == static_cast<size_t>(Attr::Turned) + 1);
+static_assert(kAttrs.size() == static_cast<size_t>(Attr::Reversed) + 1);
 
 // The words that the rows of ops.def are written in.
 using AttrList = std::vector<Attr>;

@@ -39,6 +39,10 @@ enum class Attr : uint8_t {
   Sizes,       // ints
   Tile,        // int
   Turned,      // bool
+  Steps,       // int
+  Carries,     // int: how many operands and results are carried
+  Sequences,   // int: how many operands are sequences
+  Reversed,    // bool
 };
 std::string_view attr_name(Attr);  // "transpose_a"
 std::optional<Attr> parse_attr(std::string_view);

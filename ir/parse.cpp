@@ -346,11 +346,12 @@ bool Parser::parse_variable(Module& module) {
 
 bool Parser::parse_function(Module& module) {
   Function function;
-  function.kind = token_.is("kernel") ? FunctionKind::Kernel : FunctionKind::Composite;
+  function.kind = *parse_function_kind(token_.text);
   advance();
   const SourceRange name = token_.range;
   if (!parse_symbol(function.name)) return false;
   if (function.kind == FunctionKind::Composite) function.callee = function.name;
+  if (accept("arena") && !parse_int(function.arena_bytes)) return false;
   if (accept("callee") && !parse_string(function.callee)) return false;
   Body body;
   body.graph = &function.body;
@@ -389,8 +390,11 @@ bool Parser::parse_entry(Module& module) {
 std::unique_ptr<Module> Parser::parse_module() {
   auto module = std::make_unique<Module>();
   const int errors_before = diags_.error_count();
+  const auto is_function = [&] {
+    return token_.kind == NnirToken::Word && parse_function_kind(token_.text).has_value();
+  };
   const auto is_item = [&] {
-    return token_.is("variable") || token_.is("composite") || token_.is("kernel") || token_.is("entry");
+    return token_.is("variable") || is_function() || token_.is("entry");
   };
   if (!expect("module") || !parse_symbol(module->name)) return nullptr;
   if (accept("variables") && !parse_int(module->variable_bytes)) return nullptr;
@@ -403,12 +407,12 @@ std::unique_ptr<Module> Parser::parse_module() {
     bool ok;
     if (token_.is("variable"))
       ok = parse_variable(*module);
-    else if (token_.is("composite") || token_.is("kernel"))
+    else if (is_function())
       ok = parse_function(*module);
     else if (token_.is("entry"))
       ok = parse_entry(*module);
     else
-      ok = unexpected("`variable`, `composite`, `kernel`, `entry` or `}`");
+      ok = unexpected("`variable`, `composite`, `kernel`, `step`, `entry` or `}`");
     // A broken item may end inside its block, so only the next line that begins an item counts.
     if (!ok)
       while (token_.kind != NnirToken::End && !(token_.first_on_line && is_item())) advance();

@@ -185,7 +185,8 @@ void Printer::module(const Module& m) {
   for (const Function& f : m.functions) {
     begin_part();
     const bool composite = f.kind == FunctionKind::Composite;
-    out_ << (composite ? "  composite " : "  kernel ") << symbol_text(f.name);
+    out_ << "  " << function_kind_name(f.kind) << " " << symbol_text(f.name);
+    if (f.arena_bytes) out_ << " arena " << f.arena_bytes << " ";
     if (f.callee != (composite ? f.name : "")) out_ << " callee " << quoted(f.callee) << " ";
     body(f.body, true, "  ");
     out_ << "\n";

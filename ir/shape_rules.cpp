@@ -413,6 +413,28 @@ constexpr auto WindowGather = spatial<window_types>;
 constexpr auto Call = as_wanted;
 constexpr auto Kernel = as_wanted;
 
+// What of each step there is: the rest is the step function's to say, and verify()'s to compare.
+Types Scan(const Query& q) {
+  const int64_t steps = q.attributes.integer(Attr::Steps), carries = q.attributes.integer(Attr::Carries),
+                sequences = q.attributes.integer(Attr::Sequences);
+  if (steps < 1) return q.fail("there is no step");
+  if (carries < 0 || sequences < 0 || carries + sequences > static_cast<int64_t>(q.operands.size()))
+    return q.fail(std::to_string(q.operands.size()) + " operands, expected " + std::to_string(carries) +
+                  " carried and " + std::to_string(sequences) + " sequences");
+  if (carries > static_cast<int64_t>(q.wanted.size()))
+    return q.fail(std::to_string(q.wanted.size()) + " results, expected " + std::to_string(carries) +
+                  " carried");
+  for (int64_t i = 0; i < carries; ++i)
+    if (q.operand(i) != q.wanted[i])
+      return q.fail("carried value " + std::to_string(i) + " is " + q.operand(i).str() + " at first and " +
+                    q.wanted[i].str() + " at last");
+  for (int64_t i = carries; i < carries + sequences; ++i)
+    if (q.operand(i).rank() == 0 || q.operand(i).shape[0] != steps)
+      return q.fail("operand " + std::to_string(i) + " is " + q.operand(i).str() + ", no sequence of " +
+                    std::to_string(steps) + " steps");
+  return as_wanted(q);
+}
+
 Types Gradient(const Query& q) {
   if (q.operands.size() < 2) return q.fail("there is nothing to differentiate by");
   if (q.operand(0).rank() != 0) return q.fail("the loss is " + q.operand(0).str() + ", expected a scalar");

@@ -6,6 +6,7 @@
 
 #include "ir/builder.h"
 #include "ir/node_names.h"
+#include "ir/scan.h"
 
 namespace nncc {
 namespace {
@@ -96,31 +97,43 @@ void Verifier::check_callee(const Graph& graph, const Node& node, const std::str
   const auto found = functions_.find(symbol);
   if (found == functions_.end()) return report(where, "there is no function " + symbol_text(symbol));
   const Function& function = *found->second;
-  const FunctionKind wanted = node.op == Op::Kernel ? FunctionKind::Kernel : FunctionKind::Composite;
+  const FunctionKind wanted = called_kind(node.op);
   if (function.kind != wanted)
-    return report(
-        where, symbol_text(symbol) + (wanted == FunctionKind::Kernel ? " is no kernel" : " is no composite"));
+    return report(where, symbol_text(symbol) + " is no " + std::string(function_kind_name(wanted)));
   const Graph& body = function.body;
   // Broken bodies are reported where they stand.
   const auto type_text = [](const Graph& g, Value v) {
     return g.contains(v.node) && v.result < static_cast<int>(g[v.node].types.size()) ? g.type(v).str()
                                                                                      : "broken";
   };
-  if (body.arguments.size() != node.operands.size() || body.results.size() != node.types.size())
+  const bool has_workspace = node.op == Op::Scan && scan_parts(node).has_workspace;
+  const size_t num_results = node.types.size() - (has_workspace ? 1 : 0);
+  if (body.arguments.size() != node.operands.size() || body.results.size() != num_results)
     return report(where, symbol_text(symbol) + " takes " + std::to_string(body.arguments.size()) +
                              " arguments and gives " + std::to_string(body.results.size()) +
                              " results, not " + std::to_string(node.operands.size()) + " and " +
-                             std::to_string(node.types.size()));
+                             std::to_string(num_results));
+  // What a step takes of a sequence and gives of a stacked result has one axis less.
+  const auto in_step = [&](const TensorType& type, bool is_stacked) {
+    return (is_stacked && type.rank() > 0 ? step_type(type) : type).str();
+  };
+  const bool is_scan = node.op == Op::Scan;
+  const ScanParts parts = is_scan ? scan_parts(node) : ScanParts{};
   for (size_t i = 0; i < node.operands.size(); ++i) {
-    const std::string given = type_text(graph, node.operands[i]),
+    const std::string given = in_step(graph.type(node.operands[i]), parts.is_sequence(static_cast<int>(i))),
                       taken = type_text(body, body.arguments[i].value);
     if (given != taken)
       report(where, "operand " + std::to_string(i) + " is " + given + ", expected " + taken);
   }
-  for (size_t i = 0; i < node.types.size(); ++i) {
-    const std::string given = type_text(body, body.results[i].value);
-    if (given != node.types[i].str())
-      report(where, "result " + std::to_string(i) + " is " + node.types[i].str() + ", expected " + given);
+  for (size_t i = 0; i < num_results; ++i) {
+    const bool is_stacked = is_scan && i >= static_cast<size_t>(parts.carries);
+    if (is_stacked && (node.types[i].rank() == 0 || node.types[i].shape[0] != parts.steps))
+      report(where, "result " + std::to_string(i) + " is " + node.types[i].str() + ", not stacked from " +
+                        std::to_string(parts.steps) + " steps");
+    const std::string given = type_text(body, body.results[i].value),
+                      taken = in_step(node.types[i], is_stacked);
+    if (given != taken)
+      report(where, "result " + std::to_string(i) + " is " + taken + ", expected " + given);
   }
 }
 
@@ -217,7 +230,8 @@ void Verifier::check_graph(const Graph& graph, const GraphRules& rules) {
 
 void Verifier::check_function(const Function& function) {
   const bool kernel = function.kind == FunctionKind::Kernel;
-  check_graph(function.body, {.where = (kernel ? "kernel " : "composite ") + symbol_text(function.name),
+  check_graph(function.body, {.where = std::string(function_kind_name(function.kind)) + " " +
+                                       symbol_text(function.name),
                               .variables = false,
                               .structure = !kernel,
                               .may_update = nullptr});
@@ -247,7 +261,8 @@ void Verifier::check_calls_end() {
   std::map<const Function*, Mark> marks;
   const std::function<void(const Function&)> visit = [&](const Function& function) {
     Mark& mark = marks[&function];
-    if (mark == Mark::Open) report("composite " + symbol_text(function.name), "calls itself");
+    if (mark == Mark::Open)
+      report(std::string(function_kind_name(function.kind)) + " " + symbol_text(function.name), "calls itself");
     if (mark != Mark::New) return;
     mark = Mark::Open;
     for (NodeId id : function.body.nodes()) {

@@ -11,7 +11,7 @@ namespace {
 void mark_functions(const Module& module, const Graph& graph, std::set<std::string>& called) {
   for (const NodeId id : graph.nodes()) {
     const Node& node = graph[id];
-    if (node.op != Op::Call && node.op != Op::Kernel) continue;
+    if (!op_info(node.op).has(Structural) || !node.attributes.find(Attr::Symbol)) continue;
     const std::string& symbol = node.attributes.string(Attr::Symbol);
     if (!called.insert(symbol).second) continue;
     if (const Function* function = module.find_function(symbol))

@@ -203,11 +203,11 @@ bool fuse(Graph& graph, Module& module, KernelTable& kernels, PassContext& conte
 }
 
 // Calls and gradients would be opaque here.
-bool is_ready(const Graph& graph, const std::string& entry, Diagnostics& diags) {
+bool is_ready(const Graph& graph, const std::string& where, Diagnostics& diags) {
   for (NodeId id : graph.nodes()) {
     if (fusion_role(graph[id].op) != FusionRole::Unsupported) continue;
-    diags.error("fuse-kernels: `" + std::string(op_info(graph[id].op).name) + "` is left in entry `" + entry +
-                "`; run inline and autodiff before");
+    diags.error("fuse-kernels: `" + std::string(op_info(graph[id].op).name) + "` is left in " + where +
+                "; run inline and autodiff before");
     return false;
   }
   return true;
@@ -217,11 +217,16 @@ bool is_ready(const Graph& graph, const std::string& entry, Diagnostics& diags) 
 
 bool fuse_kernels(Module& module, PassContext& context) {
   for (const Entry& entry : module.entries)
-    if (!is_ready(entry.graph, entry.name, context.diags) ||
-        !is_ready(entry.prepare, entry.name, context.diags))
-      return false;
+    for (const Graph* graph : {&entry.graph, &entry.prepare})
+      if (!is_ready(*graph, "entry `" + entry.name + "`", context.diags)) return false;
+  std::vector<Function*> steps;
+  for (Function& function : module.functions)
+    if (function.kind == FunctionKind::Step) steps.push_back(&function);
+  for (const Function* step : steps)
+    if (!is_ready(step->body, "step `" + step->name + "`", context.diags)) return false;
   KernelTable kernels(module);
   bool changed = false;
+  for (Function* step : steps) changed |= fuse(step->body, module, kernels, context);
   for (Entry& entry : module.entries) {
     changed |= fuse(entry.graph, module, kernels, context);
     changed |= fuse(entry.prepare, module, kernels, context);

@@ -68,6 +68,7 @@ NNCC_ROLE(WindowScatter, Windowed);
 NNCC_ROLE(WindowGather, Windowed);
 NNCC_ROLE(Call, Unsupported);
 NNCC_ROLE(Kernel, Unsupported);
+NNCC_ROLE(Scan, Loop);
 NNCC_ROLE(Gradient, Unsupported);
 #undef NNCC_ROLE
 

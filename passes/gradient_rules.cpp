@@ -421,6 +421,7 @@ constexpr auto WindowGather = differentiable(selected_window_gradient<Op::Window
 
 constexpr auto Call = structural("calls are inlined first, by the pass `inline`");
 constexpr auto Kernel = structural("gradients are made before kernels");
+constexpr auto Scan = differentiable(scan_gradient);
 constexpr auto Gradient = structural("inner gradients are made before outer ones");
 
 }  // namespace row

@@ -4,6 +4,8 @@
 #include <vector>
 
 #include "ir/builder.h"
+#include "ir/diagnostic.h"
+#include "ir/module.h"
 
 namespace nncc {
 
@@ -13,22 +15,30 @@ struct SignedValue {
   bool negative = false;
 };
 
-// What a rule sees: a node, the gradient of the loss with respect to its result, and which operands want
-// theirs.
+// What a rule sees: a node, the gradient of what is differentiated with respect to its results, and which
+// operands want theirs.
 class GradientStep {
  public:
-  GradientStep(GraphBuilder& builder, NodeId id, Value dy, std::vector<bool> wanted)
+  GradientStep(GraphBuilder& builder, Module& module, Diagnostics& diags, NodeId id, std::vector<Value> dys,
+               std::vector<bool> wanted)
       : b(builder),
+        module(module),
+        diags(diags),
         node(builder.graph()[id]),
         y{id, 0},
-        dy(dy),
+        dys(std::move(dys)),
+        dy(this->dys[0]),
         wanted_(std::move(wanted)),
         gradients_(node.operands.size()) {}
 
   GraphBuilder& b;
-  const Node node;  // a copy: rules add nodes
-  const Value y;    // the node's result
-  const Value dy;
+  Module& module;
+  Diagnostics& diags;
+  bool failed = false;           // set by a rule that found, and reported, what has no gradient
+  const Node node;               // a copy: rules add nodes
+  const Value y;                 // the node's first result
+  const std::vector<Value> dys;  // one for each result; empty values: zero
+  const Value dy;                // of a node with one result; never empty then
 
   Value x(int operand) const { return node.operands[operand]; }
   TensorType type(int operand) const { return b.type(node.operands[operand]); }
@@ -61,5 +71,8 @@ struct GradientRule {
   std::string_view reason;  // for all but Differentiable
 };
 const GradientRule& gradient_rule(Op);
+
+// The rule of `scan`, in gradient_scan.cpp.
+void scan_gradient(GradientStep&);
 
 }  // namespace nncc

@@ -4,6 +4,7 @@
 
 #include "ir/builder.h"
 #include "ir/diagnostic.h"
+#include "ir/scan.h"
 #include "passes/fusion_rules.h"
 #include "passes/kernel_aliasing.h"
 
@@ -15,10 +16,16 @@ int64_t ConstantPool::offset(const Literal& literal) {
   return it->second;
 }
 
-GraphPlan GraphPlanner::plan() {
+namespace {
+
+bool is_step(const Node& node) { return node.op == Op::Kernel || node.op == Op::Scan; }
+
+}  // namespace
+
+GraphPlan GraphPlanner::plan(int carries) {
   copy_graph();
   place_updates();
-  place_results();
+  place_results(carries);
   Schedule best = schedule(stable_order());
   if (Schedule other = schedule(frugal_order()); other.arena.bytes < best.arena.bytes)
     best = std::move(other);
@@ -32,7 +39,7 @@ GraphPlan GraphPlanner::plan() {
   result_.in_place = best.in_place;
   std::map<NodeId, NodeId> source_of;
   for (const auto& [source, copy] : node_map_)
-    if (source_[source].op == Op::Kernel) source_of[copy] = source;
+    if (is_step(source_[source])) source_of[copy] = source;
   for (int step : best.order)
     if (auto it = source_of.find(steps_[step].id); it != source_of.end()) result_.order.push_back(it->second);
   result_.graph = emit(best.order);
@@ -91,8 +98,13 @@ void GraphPlanner::append_step(NodeId kernel) {
 }
 
 NodeId GraphPlanner::add_to_copy(Node node) {
+  if (node.op == Op::Scan) {
+    const Function& step = *module_.find_function(node.attributes.string(Attr::Symbol));
+    const int64_t bytes = scan_workspace(node, step, kBufferAlignment, kSpareBytes).bytes;
+    node.types.push_back({DType::U8, {std::max(bytes, kBufferAlignment)}});
+  }
   const NodeId id = graph_.add(std::move(node));
-  if (graph_[id].op == Op::Kernel) {
+  if (is_step(graph_[id])) {
     for (size_t i = 0; i < graph_[id].types.size(); ++i) {
       const int64_t bytes = graph_[id].types[i].byte_size();
       regions_[{id, static_cast<int>(i)}] = {add_fresh(bytes), 0, bytes};
@@ -169,7 +181,7 @@ void GraphPlanner::copy_graph() {
     if (node_map_.contains(id)) continue;
     Node node = source_[id];
     for (Value& operand : node.operands) operand = mapped(operand);
-    if (node.op == Op::Kernel) {
+    if (is_step(node)) {
       node_map_[id] = add_to_copy(std::move(node));
     } else if (node.op == Op::Variable) {
       const Variable* variable = module_.find_variable(node.attributes.string(Attr::Symbol));
@@ -245,6 +257,7 @@ bool GraphPlanner::try_update_in_place(int storage, int64_t variables_offset) {
             const Region read = root_region(reading.operands[operand]);
             if (!read.overlaps(written)) continue;
             if (reader == writer) {
+              if (writing.op == Op::Scan) return false;
               const Function& kernel = *module_.find_function(writing.attributes.string(Attr::Symbol));
               if (read != written || !may_overwrite(kernel, operand, result)) return false;
             } else if (!steps_[writer].before.contains(reader)) {
@@ -344,14 +357,27 @@ void GraphPlanner::place_updates() {
   for (const Graph::Update& update : copied) copy_to_variable(update.variable, update.value);
 }
 
-void GraphPlanner::place_results() {
-  for (size_t i = 0; i < source_.results.size(); ++i) {
-    Value v = mapped(source_.results[i].value);
+void GraphPlanner::place_results(int carries) {
+  const auto count = static_cast<int>(source_.results.size());
+  graph_.results.resize(source_.results.size());
+  std::map<Value, Value> stacked;  // of the source
+  const auto place = [&](int i) {
+    const Value source = source_.results[i].value;
+    Value v = mapped(source);
     if (!is_whole_fresh(regions_.at(v))) v = add_copy(v);
     Storage& storage = storages_[regions_.at(v).storage];
     storage.placed = true;
-    storage.place = {Space::Output, static_cast<int>(i), 0};
-    graph_.results.push_back({source_.results[i].name, v});
+    storage.place = {Space::Output, i, 0};
+    graph_.results[i] = {source_.results[i].name, v};
+    if (i >= carries) stacked.emplace(source, v);
+  };
+  for (int i = carries; i < count; ++i) place(i);
+  for (int i = 0; i < carries; ++i) {
+    const auto same = stacked.find(source_.results[i].value);
+    if (same == stacked.end())
+      place(i);
+    else
+      graph_.results[i] = {source_.results[i].name, same->second};
   }
 }
 
@@ -437,6 +463,7 @@ GraphPlanner::Schedule GraphPlanner::schedule(std::vector<int> order) const {
   };
   for (int time = 0; time < static_cast<int>(s.order.size()); ++time) {
     const Node& node = graph_[steps_[s.order[time]].id];
+    if (node.op == Op::Scan) continue;  // reads its operands to the end
     const Function& kernel = *module_.find_function(node.attributes.string(Attr::Symbol));
     std::set<int> taken;
     for (int result = 0; result < static_cast<int>(node.types.size()); ++result) {

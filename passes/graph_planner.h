@@ -34,12 +34,15 @@ struct GraphPlan {
   std::vector<NodeId> order;                     // of the source's kernels
 };
 
-// Plans a graph of kernels, views and data. The module's variables must have their offsets.
+// Plans a graph of kernels, scans, views and data. The module's variables must have their offsets, its steps their
+// workspace.
 class GraphPlanner {
  public:
   GraphPlanner(const Module& module, KernelTable& kernels, ConstantPool& constants, const Graph& source)
       : module_(module), kernels_(kernels), constants_(constants), source_(source) {}
-  GraphPlan plan();
+  // The first `carries` results are those of a step that carries them: one that is the same value as another result
+  // lies where that one does.
+  GraphPlan plan(int carries = 0);
 
  private:
   // Contiguous memory: a space that exists already, or a buffer yet to be placed, alone or within another.
@@ -62,7 +65,7 @@ class GraphPlanner {
     }
     friend bool operator==(const Region&, const Region&) = default;
   };
-  // A kernel call to be ordered.
+  // A kernel call or a scan to be ordered.
   struct Step {
     NodeId id;
     std::set<int> before;  // steps that must come first
@@ -89,7 +92,7 @@ class GraphPlanner {
   bool is_before(int first, int second) const;
   void copy_before_updates(const Region& read);
   void copy_to_variable(const std::string& name, Value v);
-  void place_results();
+  void place_results(int carries);
 
   // Order and arena.
   // All steps, each after those that must come first: `choose` says which of the ready ones is next.

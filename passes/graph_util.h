@@ -7,8 +7,8 @@
 
 namespace nncc {
 
-// Calls visit(Graph&) for each entry's graph and `prepare`, then for each composite's body, in the module's
-// order. Bodies of kernels are left out: they belong to what made them.
+// Calls visit(Graph&) for each entry's graph and `prepare`, then for the body of each composite and step, in
+// the module's order. Bodies of kernels are left out: they belong to what made them.
 template <typename Visit>
 void for_each_graph(Module& module, Visit visit) {
   for (Entry& entry : module.entries) {
@@ -16,7 +16,7 @@ void for_each_graph(Module& module, Visit visit) {
     visit(entry.prepare);
   }
   for (Function& function : module.functions)
-    if (function.kind == FunctionKind::Composite) visit(function.body);
+    if (function.kind != FunctionKind::Kernel) visit(function.body);
 }
 
 // The literal of a constant node, or null.

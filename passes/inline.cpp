@@ -26,7 +26,7 @@ class Inliner {
   bool run() {
     // Callees first, so that what is copied holds no call.
     for (Function& function : module_.functions)
-      if (function.kind == FunctionKind::Composite) flatten(function);
+      if (function.kind != FunctionKind::Kernel) flatten(function);
     for (Entry& entry : module_.entries) {
       inline_into(entry.graph);
       inline_into(entry.prepare);

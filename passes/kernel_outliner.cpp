@@ -24,6 +24,8 @@ Graph KernelOutliner::run() {
 }
 
 void KernelOutliner::outline(int group) {
+  const NodeId first = groups_.groups()[group].nodes[0];
+  if (fusion_role(graph_[first].op) == FusionRole::Loop) return keep(first);
   const std::vector<NodeId> results = groups_.results(group);
   if (results.empty()) return;  // all of it is computed elsewhere
   Body body;
@@ -40,6 +42,15 @@ void KernelOutliner::outline(int group) {
   out_.set_location(call, graph_[results[0]].location);
   for (size_t i = 0; i < results.size(); ++i)
     memory_[{results[i], 0}] = view({call, static_cast<int>(i)}, graph_[results[i]].types[0].shape);
+}
+
+// A node that is no kernel, with its operands in memory.
+void KernelOutliner::keep(NodeId id) {
+  Node node = graph_[id];
+  for (Value& operand : node.operands) operand = in_memory(operand);
+  const NodeId kept = out_.add(std::move(node));
+  for (int32_t i = 0; i < static_cast<int32_t>(out_[kept].types.size()); ++i)
+    memory_[{id, i}] = {kept, i};
 }
 
 // Where elements are only ever read at the index that is computed, or are one for all, shapes do not matter:

@@ -26,6 +26,7 @@ class KernelOutliner {
     std::vector<Value> arguments;   // of the body, one for each operand
   };
   void outline(int group);
+  void keep(NodeId id);
   bool can_flatten(int group, int64_t count) const;
   TensorType flat_type(const Body& body, const TensorType& type) const;
   Value in_body(Body& body, Value v);

@@ -1,9 +1,11 @@
 #include "passes/plan_memory.h"
 
 #include <algorithm>
+#include <functional>
+#include <map>
 #include <set>
 
-#include "passes/graph_planner.h"
+#include "ir/scan.h"
 #include "passes/memory_traffic.h"
 
 namespace nncc {
@@ -30,6 +32,31 @@ void place_variables(Module& module) {
   module.variable_bytes = align_up(end, kBufferAlignment);
 }
 
+// A step's scans first: their workspace is part of its own.
+void plan_steps(Module& module, KernelTable& kernels, ConstantPool& constants) {
+  std::vector<Function*> steps;
+  std::map<const Function*, int> carries;
+  const auto find_carries = [&](const Graph& graph) {
+    for (NodeId id : graph.nodes())
+      if (graph[id].op == Op::Scan)
+        carries[module.find_function(graph[id].attributes.string(Attr::Symbol))] = scan_parts(graph[id]).carries;
+  };
+  for (Function& function : module.functions)
+    if (function.kind == FunctionKind::Step) steps.push_back(&function);
+  for (const Entry& entry : module.entries) find_carries(entry.graph), find_carries(entry.prepare);
+  for (const Function* step : steps) find_carries(step->body);
+  std::set<const Function*> done;
+  const std::function<void(Function&)> plan = [&](Function& step) {
+    if (!done.insert(&step).second) return;
+    for (NodeId id : step.body.nodes())
+      if (step.body[id].op == Op::Scan) plan(*module.find_function(step.body[id].attributes.string(Attr::Symbol)));
+    GraphPlan planned = GraphPlanner(module, kernels, constants, step.body).plan(carries[&step]);
+    step.body = std::move(planned.graph);
+    step.arena_bytes = planned.arena_bytes;
+  };
+  for (Function* step : steps) plan(*step);
+}
+
 namespace {
 
 void report(const std::string& name, const GraphPlan& plan, PassContext& context) {
@@ -46,6 +73,7 @@ bool plan_memory(Module& module, PassContext& context) {
   place_variables(module);
   KernelTable kernels(module);
   ConstantPool constants;
+  plan_steps(module, kernels, constants);
   for (Entry& entry : module.entries) {
     GraphPlan main = GraphPlanner(module, kernels, constants, entry.graph).plan();
     GraphPlan prepare = GraphPlanner(module, kernels, constants, entry.prepare).plan();

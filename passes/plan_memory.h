@@ -1,8 +1,8 @@
 // plan-memory: decides where every tensor lies and in which order the kernels run.
 // Requires: fuse-kernels: entry graphs hold inputs, variables, constants, kernels and movement.
 // Ensures: every node of every entry graph has places; the graphs' order (that of creation) is right to
-// execute, also where a kernel overwrites a variable; Variable::offset, Module::variable_bytes and
-// Entry::arena_bytes are set. Variables of a slab lie side by side. A new value of a variable is written over
+// execute, also where a kernel overwrites a variable; Variable::offset, Module::variable_bytes,
+// Function::arena_bytes of steps and Entry::arena_bytes are set, and a scan has its workspace as one more result. Variables of a slab lie side by side. A new value of a variable is written over
 // the old one where everything that reads the old one can run before, or reads each element just where the
 // kernel writes it; results go straight to the caller's memory; pieces of a concat are written where they
 // belong. Where that cannot be, a kernel copies. A kernel is never called with a result on an argument unless
@@ -36,6 +36,7 @@
 //     update @b = %b.new
 //   }
 #pragma once
+#include "passes/graph_planner.h"
 #include "passes/pass.h"
 
 namespace nncc {
@@ -45,5 +46,7 @@ bool plan_memory(Module&, PassContext&);
 // Its first part: Variable::offset and Module::variable_bytes. In the module's order; a slab lies where its
 // first variable stands.
 void place_variables(Module&);
+// Its second: the bodies of the module's steps and what they take, Function::arena_bytes.
+void plan_steps(Module&, KernelTable&, ConstantPool&);
 
 }  // namespace nncc

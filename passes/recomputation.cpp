@@ -77,6 +77,8 @@ double kernel_cost(const Module& module, const Graph& graph, NodeId id) {
   for (const TensorType& type : graph[id].types) cost += static_cast<double>(type.byte_size());
   for (NodeId inner : body.nodes()) {
     const Node& node = body[inner];
+    if (op_info(node.op).has(Structural))
+      cost += static_cast<double>(graph[id].attributes.integer(Attr::Steps)) * kernel_cost(module, body, inner);
     if (fusion_role(node.op) != FusionRole::Contract) continue;
     // [m, k] by [k, n]: m n k is the root of what the three sizes multiply to.
     double sizes = static_cast<double>(node.types[0].num_elements());
@@ -160,6 +162,7 @@ void Recomputer::find_half() {
 }
 
 Effort Recomputer::effort_of(const Function& kernel) const {
+  if (kernel.kind == FunctionKind::Step) return Effort::Contractions;
   Effort effort = Effort::Elementwise;
   for (NodeId id : kernel.body.nodes()) {
     const FusionRole role = fusion_role(kernel.body[id].op);

@@ -32,6 +32,8 @@ class ArenaFitter {
  public:
   ArenaFitter(const Module& module, int64_t budget) : planned_(module), kernels_(planned_), budget_(budget) {
     place_variables(planned_);
+    ConstantPool constants;
+    plan_steps(planned_, kernels_, constants);
   }
 
   Trial plan(Graph graph) {

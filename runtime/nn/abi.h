@@ -51,8 +51,9 @@ typedef struct nn_variable_info {
 
 typedef struct nn_kernel_info {
   const char* name;  /* "matmul 64x256x784 + add + relu" */
-  uint64_t flops;    /* of one call; a multiply-add is 2; transcendental functions count 1 */
-  uint64_t bytes;    /* read and written, each tensor once */
+  uint64_t flops;    /* of one run of the entry: a kernel in a loop counts with all its calls; a multiply-add is 2;
+                        transcendental functions count 1 */
+  uint64_t bytes;    /* likewise, read and written, each tensor once a call */
 } nn_kernel_info;
 
 /* What generated code is given. Owned by the session. */
