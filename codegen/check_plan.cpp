@@ -23,7 +23,7 @@ class Checker {
   std::string check_node(NodeId id) const {
     const Node& node = graph_[id];
     const OpInfo& info = op_info(node.op);
-    const bool is_call = node.op == Op::Kernel || node.op == Op::Scan;
+    const bool is_call = node.op == Op::Kernel || node.op == Op::Scan || node.op == Op::CheckIndex;
     if (!is_call && !info.has(Leaf) && !info.has(Movement))
       return "`" + std::string(info.name) + "` stands outside of kernels";
     if (is_call) {

@@ -10,6 +10,8 @@
 #include <vector>
 
 #include "ir/diagnostic.h"
+#include "llvm/IR/Constants.h"
+#include "llvm/IR/GlobalVariable.h"
 #include "llvm/IR/IRBuilder.h"
 #include "llvm/IR/Module.h"
 #include "nn/abi.h"
@@ -31,7 +33,7 @@ std::vector<Call> calls_in_order(const Graph& graph) {
   std::vector<Call> calls;
   for (NodeId id : graph.topological_order()) {
     const Node& node = graph[id];
-    if (node.op != Op::Kernel && node.op != Op::Scan) {
+    if (node.op != Op::Kernel && node.op != Op::Scan && node.op != Op::CheckIndex) {
       const OpInfo& info = op_info(node.op);
       NNCC_CHECK(info.has(Leaf) || info.has(Movement),
                  "an entry still computes `" + std::string(info.name) + "` outside of kernels");
@@ -52,9 +54,11 @@ std::vector<Call> calls_in_order(const Graph& graph) {
 
 class EntryEmitter {
  public:
-  EntryEmitter(const Module& source, const std::vector<Call>& calls, const Graph& graph,
-               const KernelSymbols& symbols, llvm::Module& into)
+  // `entry_name`: for messages.
+  EntryEmitter(const Module& source, const std::string& entry_name, const std::vector<Call>& calls,
+               const Graph& graph, const KernelSymbols& symbols, llvm::Module& into)
       : source_(source),
+        entry_name_(entry_name),
         calls_(calls),
         graph_(graph),
         symbols_(symbols),
@@ -74,8 +78,9 @@ class EntryEmitter {
     for (const Call& call : calls_) {
       numbers[call.node] = next_kernel;
       if (graph_[call.node].op == Op::Scan)
-        loops[call.node] = emit_loop(name + "_scan" + std::to_string(loops.size()), call.node, profiled, next_kernel);
-      else
+        loops[call.node] =
+            emit_loop(name + "_scan" + std::to_string(loops.size()), call.node, profiled, next_kernel);
+      else if (graph_[call.node].op == Op::Kernel)
         ++next_kernel;
     }
 
@@ -93,6 +98,10 @@ class EntryEmitter {
     for (const Call& call : calls_) {
       if (auto loop = loops.find(call.node); loop != loops.end()) {
         emit_loop_call(call, loop->second);
+        continue;
+      }
+      if (graph_[call.node].op == Op::CheckIndex) {
+        emit_check(call);
         continue;
       }
       emit_call(call);
@@ -123,7 +132,7 @@ class EntryEmitter {
     call_ = 0;
   }
 
-  // Field `offset` of nn_context, loaded where it is first needed; the function has one block.
+  // Field `offset` of nn_context, loaded where it is first needed; blocks follow each other.
   llvm::Value* context_field(size_t offset, llvm::Type* type) {
     llvm::Value* address = b_.CreateConstInBoundsGEP1_64(b_.getInt8Ty(), context_, offset);
     return b_.CreateLoad(type, b_.CreateBitCast(address, type->getPointerTo()));
@@ -188,10 +197,45 @@ class EntryEmitter {
   // The addresses of a scan's operands and results go to the loop in one array.
   void emit_loop_call(const Call& call, llvm::Function* loop) {
     auto* type = llvm::ArrayType::get(b_.getInt8PtrTy(), call.places.size());
-    llvm::Value* addresses = b_.CreateAlloca(type);
+    llvm::BasicBlock& first = function_->getEntryBlock();
+    llvm::Value* addresses = llvm::IRBuilder<>(&first, first.begin()).CreateAlloca(type);
     for (size_t i = 0; i < call.places.size(); ++i)
       b_.CreateStore(address_of(call.places[i]), b_.CreateConstInBoundsGEP2_64(type, addresses, 0, i));
-    b_.CreateCall(loop, {context_, b_.CreateConstInBoundsGEP2_64(type, addresses, 0, 0)})->setDoesNotThrow();
+    llvm::CallInst* status = b_.CreateCall(loop, {context_, b_.CreateConstInBoundsGEP2_64(type, addresses, 0, 0)});
+    status->setDoesNotThrow();
+    return_if_failed(status);
+  }
+
+  void emit_check(const Call& call) {
+    const Node& node = graph_[call.node];
+    const TensorType& type = node.types[0];
+    llvm::Type* i64 = b_.getInt64Ty();
+    std::vector<llvm::Constant*> extents;
+    for (int64_t extent : type.shape) extents.push_back(b_.getInt64(static_cast<uint64_t>(extent)));
+    auto* table = llvm::ArrayType::get(i64, extents.size());
+    auto* shape = new llvm::GlobalVariable(module_, table, true, llvm::GlobalValue::PrivateLinkage,
+                                           llvm::ConstantArray::get(table, extents), "nn_shape");
+    llvm::Value* label = b_.CreateGlobalStringPtr(node.attributes.string(Attr::Label), "nn_label");
+    llvm::Value* entry = b_.CreateGlobalStringPtr(entry_name_, "nn_label");
+    llvm::Type* pointer = b_.getInt8PtrTy();
+    auto* signature = llvm::FunctionType::get(
+        b_.getInt32Ty(), {pointer, pointer, b_.getInt32Ty(), b_.getInt32Ty(), pointer, i64, pointer, pointer}, false);
+    llvm::CallInst* status = b_.CreateCall(
+        module_.getOrInsertFunction("nn_runtime_check_index", signature),
+        {context_, address_of(call.places[0]), b_.getInt32(static_cast<uint32_t>(type.dtype)),
+         b_.getInt32(static_cast<uint32_t>(type.rank())), b_.CreateBitCast(shape, pointer),
+         b_.getInt64(static_cast<uint64_t>(node.attributes.integer(Attr::Extent))), entry, label});
+    status->setDoesNotThrow();
+    return_if_failed(status);
+  }
+
+  void return_if_failed(llvm::Value* status) {
+    auto* failed = llvm::BasicBlock::Create(b_.getContext(), "failed", function_);
+    auto* next = llvm::BasicBlock::Create(b_.getContext(), "", function_);
+    b_.CreateCondBr(b_.CreateICmpNE(status, b_.getInt32(NN_OK)), failed, next);
+    b_.SetInsertPoint(failed);
+    b_.CreateRet(status);
+    b_.SetInsertPoint(next);
   }
 
   llvm::Function* emit_loop(const std::string& name, NodeId scan, bool profiled, int32_t& next_kernel);
@@ -204,6 +248,7 @@ class EntryEmitter {
   }
 
   const Module& source_;
+  const std::string& entry_name_;
   const std::vector<Call>& calls_;
   const Graph& graph_;
   const KernelSymbols& symbols_;
@@ -226,15 +271,16 @@ llvm::Function* EntryEmitter::emit_loop(const std::string& name, NodeId scan, bo
   const Function& step = *source_.find_function(node.attributes.string(Attr::Symbol));
   const std::vector<Call> calls = calls_in_order(step.body);
   llvm::Function* body =
-      EntryEmitter(source_, calls, step.body, symbols_, module_).emit(name + "_step", profiled, next_kernel);
+      EntryEmitter(source_, entry_name_, calls, step.body, symbols_, module_).emit(name + "_step", profiled, next_kernel);
   return emit_scan_loop(name, node, step, body, module_);
 }
 
-llvm::Function* emit_graph(const Module& source, const Graph& graph, const std::string& name, bool profiled,
-                           const KernelSymbols& symbols, llvm::Module& into) {
+llvm::Function* emit_graph(const Module& source, const Entry& entry, const Graph& graph,
+                           const std::string& name, bool profiled, const KernelSymbols& symbols,
+                           llvm::Module& into) {
   const std::vector<Call> calls = calls_in_order(graph);
   int32_t next_kernel = 0;
-  return EntryEmitter(source, calls, graph, symbols, into).emit(name, profiled, next_kernel);
+  return EntryEmitter(source, entry.name, calls, graph, symbols, into).emit(name, profiled, next_kernel);
 }
 
 }  // namespace
@@ -243,10 +289,10 @@ EntryFunctions emit_entry(const Module& source, const Entry& entry, const Kernel
                           llvm::Module& into) {
   EntryFunctions functions;
   const std::string name = "nn_entry_" + entry.name;
-  functions.run = emit_graph(source, entry.graph, name, false, symbols, into);
-  functions.run_profiled = emit_graph(source, entry.graph, name + "_profiled", true, symbols, into);
+  functions.run = emit_graph(source, entry, entry.graph, name, false, symbols, into);
+  functions.run_profiled = emit_graph(source, entry, entry.graph, name + "_profiled", true, symbols, into);
   if (!calls_in_order(entry.prepare).empty())
-    functions.prepare = emit_graph(source, entry.prepare, name + "_prepare", false, symbols, into);
+    functions.prepare = emit_graph(source, entry, entry.prepare, name + "_prepare", false, symbols, into);
   return functions;
 }
 

@@ -54,6 +54,8 @@ Pipeline schedule(Lowering& lowering, const ScheduleOptions& options) {
       return schedule_weight_gradient(lowering, options);
     case ScheduleForm::Depthwise:
       return schedule_depthwise(lowering, options);
+    case ScheduleForm::Scatter:
+      return schedule_scatter(lowering, options);
     case ScheduleForm::Generic:
       break;
   }

@@ -36,6 +36,12 @@ Type storage_type(DType dtype) {
   NNCC_UNREACHABLE("unknown element type");
 }
 
+Expr inside_extent(const Expr& index, int64_t extent) {
+  const Type type = index.type().bits() < 32 ? Halide::Int(32) : index.type();
+  const auto limit = [&](int64_t n) { return Halide::Internal::make_const(type, n); };
+  return cast<int>(Halide::clamp(cast(type, index), limit(0), limit(extent - 1)));
+}
+
 Type compute_type(DType dtype) {
   switch (dtype) {
     case DType::F16:

@@ -21,6 +21,9 @@ using Access = std::function<Halide::Expr(const Index&)>;
 Halide::Type storage_type(DType);
 Halide::Type compute_type(DType);
 
+// The nearest number in [0, extent) to an integer of any type.
+Halide::Expr inside_extent(const Halide::Expr& index, int64_t extent);
+
 // An expression of the compute type as it lies in memory.
 Halide::Expr to_storage(const Halide::Expr& e, DType dtype);
 

@@ -385,6 +385,23 @@ Expr lower_PackPanels(Rules r) {
   return whole ? x : select(column < n, x, make_const(x.type(), 0));
 }
 
+// ---- By index
+
+Expr lower_Gather(Rules r) {
+  const int64_t axis = r.attributes().integer(Attr::Axis);
+  const TensorType& from = r.operand_type(0);
+  const auto rank = static_cast<int64_t>(r.operand_type(1).rank());
+  const Index full = r.full_index();
+  const Index where(full.begin() + axis, full.begin() + axis + rank);
+  const Expr chosen = r.operand_at(1, where);
+  Index index(full.begin(), full.begin() + axis);
+  index.push_back(inside_extent(chosen, from.shape[axis]));
+  index.insert(index.end(), full.begin() + axis + rank, full.end());
+  return r.operand_at(0, index);
+}
+Expr lower_ScatterAdd(Rules) { NNCC_UNREACHABLE("scatter_add has a schedule of its own"); }
+Expr lower_CheckIndex(Rules) { NNCC_UNREACHABLE("an index is checked outside of kernels"); }
+
 // ---- Structure
 
 Expr lower_Call(Rules) { NNCC_UNREACHABLE("a call in a kernel body"); }

@@ -34,6 +34,8 @@ class LoopEmitter {
     function_->addFnAttr(llvm::Attribute::NoUnwind);
     llvm::BasicBlock* entry = block("");
     llvm::BasicBlock* loop = block("loop");
+    llvm::BasicBlock* next_step = block("next");
+    llvm::BasicBlock* failed = block("failed");
     llvm::BasicBlock* end = block("end");
 
     b_.SetInsertPoint(entry);
@@ -74,17 +76,22 @@ class LoopEmitter {
       }
       b_.CreateStore(carried[i], slot(inputs_, i));
       b_.CreateStore(next, slot(outputs_, i));
-      carried[i]->addIncoming(next, loop);
+      carried[i]->addIncoming(next, next_step);
     }
-    b_.CreateCall(body_, {context, inputs_, outputs_})->setDoesNotThrow();
-    llvm::Value* next_done = b_.CreateAdd(done, b_.getInt64(1));
-    done->addIncoming(next_done, loop);
+    llvm::CallInst* status = b_.CreateCall(body_, {context, inputs_, outputs_});
+    status->setDoesNotThrow();
+    b_.CreateCondBr(b_.CreateICmpNE(status, b_.getInt32(NN_OK)), failed, next_step);
+    b_.SetInsertPoint(failed);
+    b_.CreateRet(status);
+
+    b_.SetInsertPoint(next_step);
+    done->addIncoming(b_.CreateAdd(done, b_.getInt64(1)), next_step);
     b_.CreateCondBr(b_.CreateICmpEQ(done, last), end, loop);
 
     b_.SetInsertPoint(end);
     for (int i = 0; i < parts_.carries; ++i)
       if (workspace_.stacked_as[i] >= 0)
-        b_.CreateMemCpy(result(i), llvm::Align(1), carried[i]->getIncomingValueForBlock(loop), llvm::Align(1),
+        b_.CreateMemCpy(result(i), llvm::Align(1), carried[i]->getIncomingValueForBlock(next_step), llvm::Align(1),
                         static_cast<uint64_t>(scan_.types[i].byte_size()));
     b_.CreateRet(b_.getInt32(NN_OK));
     return function_;

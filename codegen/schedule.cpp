@@ -41,6 +41,8 @@ std::string_view schedule_form_name(ScheduleForm form) {
       return "weight gradient";
     case ScheduleForm::Depthwise:
       return "depthwise";
+    case ScheduleForm::Scatter:
+      return "scatter";
     case ScheduleForm::Generic:
       return "generic";
   }
@@ -88,6 +90,7 @@ ScheduleForm schedule_form(const Graph& body) {
     if (info.has(Contraction)) ++products, product = {id, 0};
     spatial += (info.has(Window) && !is_small_window(body, id)) || is_convolution(body[id].op);
     winograd += is_winograd(body[id].op);
+    if (body[id].op == Op::ScatterAdd) return ScheduleForm::Scatter;
   }
   if (reductions + products + spatial == 0) return ScheduleForm::Elementwise;
   if (has_half_floats(body)) return ScheduleForm::Generic;

@@ -24,6 +24,7 @@ enum class ScheduleForm {
   Winograd,         // a part of Winograd's convolution, and what is done with each of its elements
   WeightGradient,   // the gradient of packed convolution weights, and what is done with each element
   Depthwise,        // one depthwise convolution or gradient of one, likewise
+  Scatter,          // values added where an index says
   Generic,          // anything else
 };
 std::string_view schedule_form_name(ScheduleForm);
@@ -62,6 +63,7 @@ Pipeline schedule_full_reduction(Lowering&, const ScheduleOptions&);
 Pipeline schedule_winograd(Lowering&, const ScheduleOptions&);
 Pipeline schedule_weight_gradient(Lowering&, const ScheduleOptions&);
 Pipeline schedule_depthwise(Lowering&, const ScheduleOptions&);
+Pipeline schedule_scatter(Lowering&, const ScheduleOptions&);
 // Right for any legal body.
 Pipeline schedule_generic(Lowering&, const ScheduleOptions&);
 

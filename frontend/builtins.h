@@ -66,6 +66,7 @@ const Builtin* find_builtin(std::string_view name);
 std::vector<Builtin> elementwise_builtins();  // builtins_elementwise.cpp
 std::vector<Builtin> reduction_builtins();    // builtins_reduction.cpp
 std::vector<Builtin> shape_builtins();        // builtins_shape.cpp
+std::vector<Builtin> indexed_builtins();      // builtins_indexed.cpp: gather and its like
 std::vector<Builtin> spatial_builtins();      // builtins_spatial.cpp: convolutions and windows
 std::vector<Builtin> entry_builtins();        // builtins_entry.cpp: what needs the tracer
 

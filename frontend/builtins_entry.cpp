@@ -44,8 +44,6 @@ AbstractValue check(BuiltinCall& call) {
   call.tracer.fail_in_user_text(message);
 }
 
-AbstractValue unsupported(BuiltinCall& call) { call.tracer.fail_unsupported(call.builtin.name); }
-
 }  // namespace
 
 std::vector<Builtin> entry_builtins() {
@@ -57,9 +55,6 @@ std::vector<Builtin> entry_builtins() {
       {"l1", "model", l1, kImpure},
       {"l2", "model", l2, kImpure},
       {"check", "condition, message, found = none, expected = none", check},
-      {"gather", "x, index, axis = 0", unsupported},
-      {"scatter_add", "shape, index, values", unsupported},
-      {"take_along", "x, index, axis", unsupported},
   };
 }
 

@@ -350,6 +350,24 @@ TensorValue tensor_index(GraphContext& context, const TensorValue& v, const std:
   return context.tensor(builder.reshape(out, result));
 }
 
+TensorValue checked_index(GraphContext& context, const TensorValue& index, int64_t extent) {
+  // What the user calls it, behind what only moves it.
+  const Graph& graph = context.graph();
+  Value v = index.value;
+  while (graph[v.node].name.empty() && (op_info(graph[v.node].op).has(Movement) || graph[v.node].op == Op::Cast))
+    v = graph[v.node].operands[0];
+  const std::string& name = graph[v.node].name;
+  return context.tensor(context.builder.add(
+      Op::CheckIndex, {index.value},
+      {{Attr::Extent, extent}, {Attr::Label, name.empty() ? std::string("an index") : name}}));
+}
+
+TensorValue tensor_gather(GraphContext& context, const TensorValue& x, const TensorValue& index,
+                          int64_t axis) {
+  const TensorValue checked = checked_index(context, index, x.type.shape[axis]);
+  return context.tensor(context.builder.add(Op::Gather, {x.value, checked.value}, {{Attr::Axis, axis}}));
+}
+
 int64_t normalize_axis(int64_t axis, int rank, int argument) {
   const int64_t result = axis < 0 ? axis + rank : axis;
   if (result < 0 || result >= rank)

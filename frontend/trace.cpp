@@ -108,17 +108,6 @@ void Tracer::fail_in_user_text(const std::string& message) {
   throw Abort{};
 }
 
-void Tracer::fail_unsupported(const std::string& primitive) {
-  std::string callee = primitive;
-  SourceRange range = here_;
-  for (auto frame = frame_->call; frame && range.file->is_library; frame = frame->caller) {
-    callee = frame->callee;
-    range = frame->call;
-  }
-  fail_in_user_text("`" + callee + "` is not supported yet" +
-                    (callee == primitive ? "" : ": it needs `" + primitive + "`"));
-}
-
 void Tracer::check_overrides() {
   for (const auto& [name, text] : options_.constants) {
     const auto consts = symbols_.user_symbols(SymbolKind::Const);

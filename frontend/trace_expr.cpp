@@ -152,12 +152,29 @@ IndexPart Tracer::eval_range(const ast::Subscript& s) {
   return part;
 }
 
+namespace {
+
+// Which axis of what an index takes belongs to one of its parts, a range.
+int64_t axis_of_part(const std::vector<IndexPart>& parts, size_t part, int rank) {
+  const auto count_axes = [&](size_t from, size_t to) {
+    return std::count_if(parts.begin() + static_cast<std::ptrdiff_t>(from),
+                         parts.begin() + static_cast<std::ptrdiff_t>(to),
+                         [](const IndexPart& p) { return p.kind == IndexPart::Kind::Range; });
+  };
+  const bool after_ellipsis = std::any_of(parts.begin(), parts.begin() + static_cast<std::ptrdiff_t>(part),
+                                          [](const IndexPart& p) { return p.kind == IndexPart::Kind::Ellipsis; });
+  return after_ellipsis ? rank - count_axes(part, parts.size()) : count_axes(0, part);
+}
+
+}  // namespace
+
 AbstractValue Tracer::eval_index(const ast::Expr& e, const ast::Index& n) {
   const AbstractValue base = eval_single(*n.base);
   if (base.is_list()) return index_list(e, n, base);
   if (!base.is_tensor())
     fail(n.base->range, "only tensors and lists have elements, found " + base.describe());
   std::vector<IndexPart> parts;
+  std::optional<std::pair<TensorValue, size_t>> looked_up;  // and which part it is
   for (const ast::Subscript& s : n.subscripts) {
     IndexPart part;
     switch (s.kind) {
@@ -170,8 +187,10 @@ AbstractValue Tracer::eval_index(const ast::Expr& e, const ast::Index& n) {
       case ast::Subscript::Kind::Index: {
         const AbstractValue index = eval_single(*s.index);
         if (index.is_tensor() && is_integer(index.tensor().type.dtype)) {
-          set_location(e.range);
-          fail_unsupported("gather");
+          if (looked_up) fail(s.range, "one tensor of integers at most in an index");
+          looked_up = {index.tensor(), parts.size()};
+          part.kind = IndexPart::Kind::Range;
+          break;
         }
         if (!index.is_int())
           fail(s.range, "an index is an int, a range or a tensor of integers, found " + index.describe());
@@ -183,7 +202,9 @@ AbstractValue Tracer::eval_index(const ast::Expr& e, const ast::Index& n) {
   }
   set_location(e.range);
   try {
-    return tensor_index(*context_, base.tensor(), parts);
+    const TensorValue taken = tensor_index(*context_, base.tensor(), parts);
+    if (!looked_up) return taken;
+    return tensor_gather(*context_, taken, looked_up->first, axis_of_part(parts, looked_up->second, taken.type.rank()));
   } catch (const OpError& error) {
     fail(error.argument >= 0 ? n.subscripts[error.argument].range : e.range, error);
   }

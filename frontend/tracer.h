@@ -46,8 +46,6 @@ class Tracer {
   std::vector<Value> weights_under(const AbstractValue& model, std::string_view who);
   // Reports at the innermost call that stands in the user's text.
   [[noreturn]] void fail_in_user_text(const std::string& message);
-  // Likewise: that call needs `primitive`, which cannot be compiled yet.
-  [[noreturn]] void fail_unsupported(const std::string& primitive);
 
  private:
   // --- trace.cpp: names, messages, the module

@@ -9,6 +9,7 @@
 
 #include "ir/diagnostic.h"
 #include "ir/index_space.h"
+#include "ir/indexed_rules.h"
 #include "ir/philox.h"
 #include "ir/spatial_rules.h"
 
@@ -177,6 +178,11 @@ Results winograd(const EvalQuery& q) {
 template <Op op>
 Results window(const EvalQuery& q) {
   return evaluate_window(op, q);
+}
+
+template <Op op>
+Results indexed(const EvalQuery& q) {
+  return evaluate_indexed(op, q);
 }
 
 namespace rules {
@@ -468,6 +474,10 @@ constexpr auto WindowMax = window<Op::WindowMax>;
 constexpr auto WindowArgMax = window<Op::WindowArgMax>;
 constexpr auto WindowScatter = window<Op::WindowScatter>;
 constexpr auto WindowGather = window<Op::WindowGather>;
+
+constexpr auto Gather = indexed<Op::Gather>;
+constexpr auto ScatterAdd = indexed<Op::ScatterAdd>;
+constexpr auto CheckIndex = indexed<Op::CheckIndex>;
 
 }  // namespace rules
 

@@ -23,8 +23,9 @@ constexpr std::array kAttrs{
     AttrInfo{"tile", AttrKind::Integer},        AttrInfo{"turned", AttrKind::Boolean},
     AttrInfo{"steps", AttrKind::Integer},       AttrInfo{"carries", AttrKind::Integer},
     AttrInfo{"sequences", AttrKind::Integer},   AttrInfo{"reversed", AttrKind::Boolean},
+    AttrInfo{"extent", AttrKind::Integer},      AttrInfo{"label", AttrKind::String},
 };
-static_assert(kAttrs.size() == static_cast<size_t>(Attr::Reversed) + 1);
+static_assert(kAttrs.size() == static_cast<size_t>(Attr::Label) + 1);
 
 // The words that the rows of ops.def are written in.
 using AttrList = std::vector<Attr>;

@@ -43,6 +43,8 @@ enum class Attr : uint8_t {
   Carries,     // int: how many operands and results are carried
   Sequences,   // int: how many operands are sequences
   Reversed,    // bool
+  Extent,      // int
+  Label,       // string: what the user calls it
 };
 std::string_view attr_name(Attr);  // "transpose_a"
 std::optional<Attr> parse_attr(std::string_view);

@@ -3,6 +3,7 @@
 
 #include "ir/builder.h"
 #include "ir/diagnostic.h"
+#include "ir/indexed_rules.h"
 #include "ir/spatial_rules.h"
 
 namespace nncc {
@@ -409,6 +410,14 @@ constexpr auto WindowMax = spatial<window_types>;
 constexpr auto WindowArgMax = spatial<window_types>;
 constexpr auto WindowScatter = spatial<window_types>;
 constexpr auto WindowGather = spatial<window_types>;
+
+template <Op op>
+Types indexed(const Query& q) {
+  return indexed_types(op, q.operands, q.attributes, q.error);
+}
+constexpr auto Gather = indexed<Op::Gather>;
+constexpr auto ScatterAdd = indexed<Op::ScatterAdd>;
+constexpr auto CheckIndex = indexed<Op::CheckIndex>;
 
 constexpr auto Call = as_wanted;
 constexpr auto Kernel = as_wanted;

@@ -28,7 +28,7 @@ bool computes(const Graph& graph, NodeId id) {
     case FusionRole::Contract:
     case FusionRole::Windowed:
     case FusionRole::Alone:
-    case FusionRole::Loop:
+    case FusionRole::Outside:
       return true;
     case FusionRole::Rearrange:
       return !is_memory_view(graph, id);
@@ -84,7 +84,7 @@ FusionGroups::FusionGroups(const Graph& graph) : graph_(graph) {
 // Reads its operands from memory, as they are.
 bool FusionGroups::needs_memory(NodeId user) const {
   const FusionRole role = fusion_role(graph_[user].op);
-  return role == FusionRole::Contract || role == FusionRole::Alone || role == FusionRole::Loop ||
+  return role == FusionRole::Contract || role == FusionRole::Alone || role == FusionRole::Outside ||
          (role == FusionRole::Rearrange && is_memory_view(graph_, user));
 }
 

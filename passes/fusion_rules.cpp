@@ -68,7 +68,10 @@ NNCC_ROLE(WindowScatter, Windowed);
 NNCC_ROLE(WindowGather, Windowed);
 NNCC_ROLE(Call, Unsupported);
 NNCC_ROLE(Kernel, Unsupported);
-NNCC_ROLE(Scan, Loop);
+NNCC_ROLE(Gather, Rearrange);
+NNCC_ROLE(ScatterAdd, Alone);
+NNCC_ROLE(CheckIndex, Outside);
+NNCC_ROLE(Scan, Outside);
 NNCC_ROLE(Gradient, Unsupported);
 #undef NNCC_ROLE
 

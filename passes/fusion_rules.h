@@ -20,7 +20,7 @@ enum class FusionRole : uint8_t {
   Reduce,       // sums and extrema over axes: rows, columns or everything
   Contract,     // matrix products
   Alone,        // a kernel of its own
-  Loop,         // calls a step function: no kernel, and on its own among groups
+  Outside,      // no kernel, and on its own among groups: what the entry itself does
   Unsupported,  // must be gone before fuse-kernels
 };
 FusionRole fusion_role(Op op);

@@ -305,6 +305,15 @@ void window_max_gradient(S& s) {
 
 // ---- one row for each primitive ----
 
+void gather_gradient(S& s) {
+  s.give(0, s.b.add(Op::ScatterAdd, {zeros(s, 0), s.x(1), s.dy}, s.node.attributes));
+}
+
+void scatter_add_gradient(S& s) {
+  s.give(0, s.dy);
+  s.give(2, s.b.add(Op::Gather, {s.dy, s.x(1)}, s.node.attributes));
+}
+
 namespace row {
 
 constexpr auto Input = leaf("an argument");
@@ -418,6 +427,10 @@ constexpr auto WindowMax = differentiable(window_max_gradient);
 constexpr auto WindowArgMax = zero(kIndex);
 constexpr auto WindowScatter = differentiable(selected_window_gradient<Op::WindowGather>);
 constexpr auto WindowGather = differentiable(selected_window_gradient<Op::WindowScatter>);
+
+constexpr auto Gather = differentiable(gather_gradient);
+constexpr auto ScatterAdd = differentiable(scatter_add_gradient);
+constexpr auto CheckIndex = zero(kIndex);
 
 constexpr auto Call = structural("calls are inlined first, by the pass `inline`");
 constexpr auto Kernel = structural("gradients are made before kernels");

@@ -18,7 +18,19 @@ int64_t ConstantPool::offset(const Literal& literal) {
 
 namespace {
 
-bool is_step(const Node& node) { return node.op == Op::Kernel || node.op == Op::Scan; }
+// What has a place in the order: kernel calls and what else the entry does itself.
+bool is_step(const Node& node) {
+  return node.op == Op::Kernel || fusion_role(node.op) == FusionRole::Outside;
+}
+
+// Whether running the node may end the entry with an error.
+bool may_fail(const Module& module, const Node& node) {
+  if (node.op == Op::CheckIndex) return true;
+  if (node.op != Op::Scan) return false;
+  const Graph& body = module.find_function(node.attributes.string(Attr::Symbol))->body;
+  const std::vector<NodeId> nodes = body.nodes();
+  return std::any_of(nodes.begin(), nodes.end(), [&](NodeId id) { return may_fail(module, body[id]); });
+}
 
 }  // namespace
 
@@ -26,6 +38,7 @@ GraphPlan GraphPlanner::plan(int carries) {
   copy_graph();
   place_updates();
   place_results(carries);
+  check_before_writing();
   Schedule best = schedule(stable_order());
   if (Schedule other = schedule(frugal_order()); other.arena.bytes < best.arena.bytes)
     best = std::move(other);
@@ -104,7 +117,10 @@ NodeId GraphPlanner::add_to_copy(Node node) {
     node.types.push_back({DType::U8, {std::max(bytes, kBufferAlignment)}});
   }
   const NodeId id = graph_.add(std::move(node));
-  if (is_step(graph_[id])) {
+  if (graph_[id].op == Op::CheckIndex) {  // its result is its operand
+    regions_[{id, 0}] = regions_.at(graph_[id].operands[0]);
+    append_step(id);
+  } else if (is_step(graph_[id])) {
     for (size_t i = 0; i < graph_[id].types.size(); ++i) {
       const int64_t bytes = graph_[id].types[i].byte_size();
       regions_[{id, static_cast<int>(i)}] = {add_fresh(bytes), 0, bytes};
@@ -257,7 +273,7 @@ bool GraphPlanner::try_update_in_place(int storage, int64_t variables_offset) {
             const Region read = root_region(reading.operands[operand]);
             if (!read.overlaps(written)) continue;
             if (reader == writer) {
-              if (writing.op == Op::Scan) return false;
+              if (writing.op != Op::Kernel) return false;
               const Function& kernel = *module_.find_function(writing.attributes.string(Attr::Symbol));
               if (read != written || !may_overwrite(kernel, operand, result)) return false;
             } else if (!steps_[writer].before.contains(reader)) {
@@ -381,6 +397,24 @@ void GraphPlanner::place_results(int carries) {
   }
 }
 
+// Nothing is changed before all that may fail has not failed; but for what is computed from a new value.
+void GraphPlanner::check_before_writing() {
+  std::vector<int> checks, writers;
+  for (int step = 0; step < static_cast<int>(steps_.size()); ++step) {
+    const Node& node = graph_[steps_[step].id];
+    if (may_fail(module_, node)) checks.push_back(step);
+    for (int i = 0; node.op == Op::Kernel && i < static_cast<int>(node.types.size()); ++i) {
+      const Storage& storage = storages_[root_region({steps_[step].id, i}).storage];
+      if (!storage.placed || storage.place.space != Space::Variables) continue;
+      writers.push_back(step);
+      break;
+    }
+  }
+  for (int check : checks)
+    for (int writer : writers)
+      if (!steps_[writer].before.contains(check)) add_order(check, writer);
+}
+
 // Order and arena.
 
 std::vector<int> GraphPlanner::order_by(const std::function<int(const std::set<int>&)>& choose) const {
@@ -463,7 +497,7 @@ GraphPlanner::Schedule GraphPlanner::schedule(std::vector<int> order) const {
   };
   for (int time = 0; time < static_cast<int>(s.order.size()); ++time) {
     const Node& node = graph_[steps_[s.order[time]].id];
-    if (node.op == Op::Scan) continue;  // reads its operands to the end
+    if (node.op != Op::Kernel) continue;  // a scan reads its operands to the end
     const Function& kernel = *module_.find_function(node.attributes.string(Attr::Symbol));
     std::set<int> taken;
     for (int result = 0; result < static_cast<int>(node.types.size()); ++result) {
@@ -514,7 +548,7 @@ void GraphPlanner::list_peak(const Schedule& schedule) {
     const Node& node = graph_[value.node];
     std::string& name = names[region.storage];
     if (name.empty()) name = node.name;
-    if (name.empty() && step_of_.contains(value.node))
+    if (name.empty() && step_of_.contains(value.node) && node.attributes.find(Attr::Symbol))
       name = node.attributes.string(Attr::Symbol) + "#" + std::to_string(value.result);
     if (name.empty() && region.storage == root_region(value).storage) name = op_info(node.op).name;
   }

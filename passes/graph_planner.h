@@ -93,6 +93,7 @@ class GraphPlanner {
   void copy_before_updates(const Region& read);
   void copy_to_variable(const std::string& name, Value v);
   void place_results(int carries);
+  void check_before_writing();
 
   // Order and arena.
   // All steps, each after those that must come first: `choose` says which of the ready ones is next.

@@ -83,7 +83,7 @@ class Classifier {
   int64_t count(NodeId id) const { return graph_[id].types[0].num_elements(); }
   bool is_alone(NodeId id) const {
     const FusionRole role = fusion_role(graph_[id].op);
-    return role == FusionRole::Alone || role == FusionRole::Loop ||
+    return role == FusionRole::Alone || role == FusionRole::Outside ||
            (role == FusionRole::Windowed && !is_small_window(graph_, id));
   }
   bool is_cheap(NodeId id) const { return op_info(graph_[id].op).has(Cheap); }

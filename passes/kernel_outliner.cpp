@@ -25,7 +25,7 @@ Graph KernelOutliner::run() {
 
 void KernelOutliner::outline(int group) {
   const NodeId first = groups_.groups()[group].nodes[0];
-  if (fusion_role(graph_[first].op) == FusionRole::Loop) return keep(first);
+  if (fusion_role(graph_[first].op) == FusionRole::Outside) return keep(first);
   const std::vector<NodeId> results = groups_.results(group);
   if (results.empty()) return;  // all of it is computed elsewhere
   Body body;

@@ -71,6 +71,7 @@ class Rewriter {
 }  // namespace
 
 double kernel_cost(const Module& module, const Graph& graph, NodeId id) {
+  if (!graph[id].attributes.find(Attr::Symbol)) return static_cast<double>(graph[id].types[0].byte_size());
   const Graph& body = module.find_function(graph[id].attributes.string(Attr::Symbol))->body;
   double cost = 0;
   for (Value operand : graph[id].operands) cost += static_cast<double>(graph.type(operand).byte_size());
@@ -98,7 +99,9 @@ Recomputer::Recomputer(const Module& module, const Graph& graph, std::vector<Nod
   find_half();
   for (int position = 0; position < half_; ++position) {
     const NodeId id = order_[position];
-    efforts_.push_back(effort_of(*module_.find_function(graph_[id].attributes.string(Attr::Symbol))));
+    const AttrValue* symbol = graph_[id].attributes.find(Attr::Symbol);
+    efforts_.push_back(symbol ? effort_of(*module_.find_function(std::get<std::string>(*symbol)))
+                              : Effort::Contractions);
     costs_.push_back(kernel_cost(module_, graph_, id));
   }
 }

@@ -43,6 +43,11 @@ void nn_runtime_reset_memory(nn_session* session);
 nn_status nn_runtime_save(nn_session* session, const char* path);
 nn_status nn_runtime_load(nn_session* session, const char* path, int32_t partial);
 
+/* What entries call where an integer tensor of `rank` extents is used to look something up: NN_OK if all of it lies in
+ * [0, limit), else NN_RUNTIME_ERROR and a text that names the entry, the tensor, the first position and its value. */
+int32_t nn_runtime_check_index(nn_context* context, const void* data, int32_t dtype, int32_t rank,
+                               const int64_t* shape, int64_t limit, const char* entry, const char* label);
+
 /* What kernels call, with Halide's names and signatures; user_context is the nn_context. An entry may call
  * halide_error, too, before it returns NN_RUNTIME_ERROR: the text becomes the session's error. */
 int halide_do_par_for(void* user_context, int (*task)(void* user_context, int index, uint8_t* closure),
