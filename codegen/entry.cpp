@@ -214,9 +214,9 @@ class EntryEmitter {
     for (int64_t extent : type.shape) extents.push_back(b_.getInt64(static_cast<uint64_t>(extent)));
     auto* table = llvm::ArrayType::get(i64, extents.size());
     auto* shape = new llvm::GlobalVariable(module_, table, true, llvm::GlobalValue::PrivateLinkage,
-                                           llvm::ConstantArray::get(table, extents), "nn_shape");
-    llvm::Value* label = b_.CreateGlobalStringPtr(node.attributes.string(Attr::Label), "nn_label");
-    llvm::Value* entry = b_.CreateGlobalStringPtr(entry_name_, "nn_label");
+                                           llvm::ConstantArray::get(table, extents), "nn_index_shape");
+    llvm::Value* label = b_.CreateGlobalStringPtr(node.attributes.string(Attr::Label), "nn_index_text");
+    llvm::Value* entry = b_.CreateGlobalStringPtr(entry_name_, "nn_index_text");
     llvm::Type* pointer = b_.getInt8PtrTy();
     auto* signature = llvm::FunctionType::get(
         b_.getInt32Ty(), {pointer, pointer, b_.getInt32Ty(), b_.getInt32Ty(), pointer, i64, pointer, pointer}, false);

@@ -4,6 +4,7 @@
 #include "passes/canonicalize.h"
 #include "passes/cse.h"
 #include "passes/dce.h"
+#include "passes/distribute_scan.h"
 #include "passes/flatten_updates.h"
 #include "passes/fold_batch_norm.h"
 #include "passes/fold_constants.h"
@@ -16,6 +17,7 @@
 #include "passes/plan_memory.h"
 #include "passes/reduce_strength.h"
 #include "passes/rematerialize.h"
+#include "passes/simplify_scan.h"
 #include "passes/widen_scalars.h"
 
 namespace nncc {
@@ -28,6 +30,8 @@ std::span<const PassInfo> all_passes() {
       {"canonicalize", "rewrites to simpler forms, rule by rule", canonicalize},
       {"fold-constants", "computes at compile time what depends on constants alone", fold_constants},
       {"autodiff", "replaces gradient nodes by the computation of the derivatives", autodiff},
+      {"simplify-scan", "leaves to a loop what only the loop can do", simplify_scan},
+      {"distribute-scan", "computes for all steps at once what need not wait for the step before", distribute_scan},
       {"cse", "computes equal expressions once", cse},
       {"dce", "erases nodes and functions that nothing needs", dce},
       {"widen-scalars", "computes in f64 the scalars that a step knows before it starts", widen_scalars},
@@ -54,10 +58,11 @@ std::span<const NamedPipeline> named_pipelines() {
       {"O1", "inline,canonicalize,cse,autodiff,canonicalize,cse,dce,fuse-kernels,rematerialize,plan-memory"},
       // Gradients of a simple graph, then a simple graph of the gradients, then kernels.
       {"O2",
-       "fuse-softmax-cross-entropy,inline,canonicalize,cse,"
-       "autodiff,canonicalize,fold-constants,cse,canonicalize,cse,dce,"
-       "widen-scalars,flatten-updates,reduce-strength,fold-batch-norm,assign-layout,hoist-weights,fuse-"
-       "kernels,rematerialize,plan-memory"},
+       "fuse-softmax-cross-entropy,inline,canonicalize,cse,simplify-scan,distribute-scan,canonicalize,cse,"
+       "autodiff,canonicalize,fold-constants,cse,simplify-scan,distribute-scan,canonicalize,cse,simplify-scan,"
+       "canonicalize,cse,dce,"
+       "widen-scalars,flatten-updates,reduce-strength,fold-batch-norm,assign-layout,simplify-scan,"
+       "hoist-weights,fuse-kernels,rematerialize,plan-memory"},
   };
   return kPipelines;
 }
@@ -66,6 +71,8 @@ std::span<const PassOrder> pass_orders() {
   static constexpr PassOrder kOrders[] = {
       {"fuse-softmax-cross-entropy", "inline", "it knows calls by their names"},
       {"inline", "autodiff", "gradients are made for primitives, not for calls"},
+      {"simplify-scan", "fuse-kernels", "kernels hide what a step computes"},
+      {"distribute-scan", "fuse-kernels", "kernels hide what a step computes"},
       {"autodiff", "flatten-updates", "updates are arithmetic once gradients are"},
       {"reduce-strength", "fuse-kernels", "kernels hide divisions"},
       {"flatten-updates", "fuse-kernels", "kernels hide the arithmetic of updates"},

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 
+#include "ir/diagnostic.h"
 #include "passes/graph_util.h"
 
 namespace nncc {

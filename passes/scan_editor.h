@@ -1,5 +1,6 @@
 // A scan taken apart, to be put together anew.
 #pragma once
+#include <map>
 #include <vector>
 
 #include "ir/module.h"

@@ -1,6 +1,7 @@
 #include "passes/simplify_scan.h"
 
 #include <algorithm>
+#include <cmath>
 #include <set>
 
 #include "ir/builder.h"
