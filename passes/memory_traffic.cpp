@@ -6,6 +6,7 @@
 #include <set>
 
 #include "ir/kernel_info.h"
+#include "ir/scan.h"
 #include "llvm/Support/Format.h"
 #include "llvm/Support/raw_ostream.h"
 
@@ -41,8 +42,10 @@ class Counter {
   Counter(const Module& module, const Graph& graph) : module_(module), graph_(graph) {}
 
   MemoryTraffic count() {
-    for (NodeId id : graph_.topological_order())
+    for (NodeId id : graph_.topological_order()) {
       if (graph_[id].op == Op::Kernel) count_call(id);
+      if (graph_[id].op == Op::Scan) count_scan(id);
+    }
     traffic_.once += traffic_.border;
     for (const auto& [v, bytes] : read_of_results_)
       traffic_.once += std::min(bytes, graph_.type(v).byte_size());
@@ -56,7 +59,7 @@ class Counter {
   // The results of kernels that v is a view of; a value of the graph's border has none.
   void collect_results(Value v, std::set<Value>& results) const {
     const Node& node = graph_[v.node];
-    if (node.op == Op::Kernel) results.insert(v);
+    if (node.op == Op::Kernel || node.op == Op::Scan) results.insert(v);
     if (op_info(node.op).has(Movement))
       for (Value operand : node.operands) collect_results(operand, results);
   }
@@ -92,6 +95,47 @@ class Counter {
       const bool at_border = space == Space::Output || space == Space::Variables;
       move(bytes, at_border ? written_.add(node.places[i], bytes) : 0);
       if (!at_border) traffic_.once += bytes;
+    }
+  }
+
+  // What its kernels move lies between them, in all steps; what it is given is read, and what it gives written, once.
+  void count_scan(NodeId id) {
+    const Node& node = graph_[id];
+    count_steps(module_.find_function(node.attributes.string(Attr::Symbol))->body, scan_parts(node).steps);
+    for (const Value operand : std::set<Value>(node.operands.begin(), node.operands.end())) {
+      const int64_t bytes = graph_.type(operand).byte_size();
+      std::set<Value> results;
+      collect_results(operand, results);
+      for (Value v : results) read_of_results_[v] += bytes;
+      const Place& place = graph_[operand.node].places.at(static_cast<size_t>(operand.result));
+      if (results.empty()) traffic_.border += read_.add(place, bytes);
+    }
+    for (int i = 0; i < scan_parts(node).num_results(); ++i) {
+      const Space space = node.places[static_cast<size_t>(i)].space;
+      const int64_t bytes = node.types[static_cast<size_t>(i)].byte_size();
+      if (space == Space::Output || space == Space::Variables)
+        traffic_.border += written_.add(node.places[static_cast<size_t>(i)], bytes);
+      else
+        traffic_.once += bytes;
+    }
+  }
+
+  void count_steps(const Graph& step, int64_t steps) {
+    for (NodeId id : step.nodes()) {
+      const Node& node = step[id];
+      if (node.op == Op::Scan)
+        count_steps(module_.find_function(node.attributes.string(Attr::Symbol))->body,
+                    steps * scan_parts(node).steps);
+      if (node.op != Op::Kernel) continue;
+      KernelTraffic& kernel = kernels_[node.attributes.string(Attr::Symbol)];
+      kernel.symbol = node.attributes.string(Attr::Symbol);
+      kernel.calls += steps;
+      const Graph& body = module_.find_function(kernel.symbol)->body;
+      int64_t bytes = 0;
+      for (size_t i = 0; i < node.operands.size(); ++i) bytes += bytes_read(body, i);
+      for (const TensorType& type : node.types) bytes += type.byte_size();
+      kernel.moved += steps * bytes;
+      traffic_.moved += steps * bytes;
     }
   }
 
