@@ -267,6 +267,26 @@ const std::vector<Case>& cases() {
        {{0, 1, 2, 3, 4, 5, 6, 7, 8, 9}},
        {5, 7, 9}},
       {"pad", "f32[2];f32", "{low = [1], interior = [1]}", "f32[6]", {{1, 2}, {9}}, {9, 1, 9, 2, 9, 9}},
+      {"gather",
+       "f32[3, 2];i32[4]",
+       "{axis = 0}",
+       "f32[4, 2]",
+       {{1, 2, 3, 4, 5, 6}, {2, 0, -1, 9}},
+       {5, 6, 1, 2, 1, 2, 5, 6}},
+      {"gather",
+       "i8[2, 3];i64[2, 1]",
+       "{axis = 1}",
+       "i8[2, 2, 1]",
+       {{1, 2, 3, 4, 5, 6}, {2, 0}},
+       {3, 1, 6, 4}},
+      {"scatter_add",
+       "f32[3, 2];i32[3];f32[3, 2]",
+       "{axis = 0}",
+       "f32[3, 2]",
+       {{0, 0, 10, 10, 0, 0}, {1, 0, 1}, {1, 2, 3, 4, 5, 6}},
+       {3, 4, 16, 18, 0, 0}},
+      {"scatter_add", "i32[2, 2];i32;i32[2]", "{axis = 1}", "i32[2, 2]", {{1, 2, 3, 4}, {1}, {5, 6}}, {1, 7, 3, 10}},
+      {"check_index", "i32[2]", "{extent = 5, label = @t}", "i32[2]", {{1, 4}}, {1, 4}},
       {"concat",
        "f32[2, 1];f32[2, 2]",
        "{axis = 1}",
@@ -343,9 +363,43 @@ TEST(Evaluate, EachOpByHand) {
 
 TEST(Evaluate, EveryOpIsTried) {
   std::set<std::string_view> tried{"input", "variable", "random",
-                                   "call",  "kernel",   "gradient"};  // below, or not evaluable
+                                   "call",  "kernel",   "scan", "gradient"};  // below, or not evaluable
   for (const Case& c : cases()) tried.insert(c.op);
   for (const OpInfo& info : all_ops()) EXPECT_TRUE(tried.contains(info.name)) << info.name;
+}
+
+// Running sums: forwards, and backwards with what every step reads.
+const char* const kLoop = R"(module @m {
+  step @sum (%s: f32, %x: f32, %k: f32) -> (s: f32, y: f32) {
+    %0 = mul %x, %k : f32
+    %1 = add %s, %0 : f32
+    return %1, %1
+  }
+  composite @forwards (%x: f32[3], %k: f32) -> (last: f32, all: f32[3]) {
+    %0 = constant {value = 10} : f32
+    %1:2 = scan %0, %x, %k {symbol = @sum, steps = 3, carries = 1, sequences = 1, reversed = false} : f32, f32[3]
+    return %1#0, %1#1
+  }
+  composite @backwards (%x: f32[3], %k: f32) -> (last: f32, all: f32[3]) {
+    %0 = constant {value = 10} : f32
+    %1:2 = scan %0, %x, %k {symbol = @sum, steps = 3, carries = 1, sequences = 1, reversed = true} : f32, f32[3]
+    return %1#0, %1#1
+  }
+})";
+
+TEST(Evaluate, ScanGoesThroughItsSteps) {
+  const test::Parsed parsed(kLoop);
+  Evaluator evaluator(*parsed.module);
+  Literal x({DType::F32, {3}});
+  for (int64_t i = 0; i < 3; ++i) x.set(i, static_cast<double>(i + 1));
+  const std::vector<Literal> arguments{x, Literal::splat({DType::F32, {}}, 2)};
+  const auto expect = [&](const char* function, double last, std::vector<double> all) {
+    const std::vector<Literal> results = evaluator.call(*parsed.module->find_function(function), arguments);
+    EXPECT_EQ(results[0].real(0), last);
+    for (int64_t i = 0; i < 3; ++i) EXPECT_EQ(results[1].real(i), all[static_cast<size_t>(i)]) << function << i;
+  };
+  expect("forwards", 22, {12, 16, 22});
+  expect("backwards", 22, {22, 20, 16});
 }
 
 TEST(Evaluate, RandomIsPhilox) {

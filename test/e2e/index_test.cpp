@@ -1,0 +1,62 @@
+// Indices that do not exist: an error that says which, and nothing has changed.
+#include <gtest/gtest.h>
+
+#include <array>
+
+#include "e2e/compiled_program.h"
+
+namespace nncc::test {
+namespace {
+
+const char* const kWords = R"(
+model words(text: i32[2, 4]) -> f32[2, 4, 3] { return embedding(text, 7, 3) }
+train fit(text: i32[2, 4]) -> f32 {
+  loss = sum(words(text) ** 2)
+  minimize loss with adam(0.1)
+  return loss
+}
+// Only known while it runs, and in a loop.
+model computed(text: i64[2, 4], table: f32[9]) -> f32[4] {
+  memory calls: f32 = zeros()
+  calls = calls + 1
+  return scan t in text axis 1 carry (at = cast(text[0, 0], i64)) {
+    at = at + t[0]
+    yield table[at] + cast(t[1], f32)
+  }
+}
+)";
+
+class Indices : public ::testing::Test {
+ protected:
+  nn::Library library_ = compile_and_open(write_temporary("words.nn", kWords));
+  nn::Session session_{library_, {.seed = 1, .threads = 2}};
+
+  template <typename T>
+  void expect_error(const char* entry, const std::array<T, 8>& text, const std::string& message) {
+    const std::array<float, 9> table{};
+    const std::string before = checkpoint_bytes(session_);
+    const auto e = session_.entry(entry);
+    std::vector<nn::View> views{nn::View(text.data(), {2, 4})};
+    if (e.info().num_inputs == 2) views.push_back(nn::View(table.data(), {9}));
+    try {
+      e.call(views);
+      ADD_FAILURE() << "no error";
+    } catch (const nn::Error& error) {
+      EXPECT_NE(std::string(error.what()).find(message), std::string::npos) << error.what();
+    }
+    EXPECT_TRUE(checkpoint_bytes(session_) == before) << "something has changed";
+  }
+};
+
+TEST_F(Indices, AreNamedWithTheirPlace) {
+  expect_error<int32_t>("fit", {0, 1, 2, 3, 4, 5, 7, 6}, "fit: text[1, 2] is 7, and only 0 to 6 can be looked up");
+  expect_error<int32_t>("fit", {0, 1, 2, -1, 4, 5, 9, 6}, "fit: text[0, 3] is -1, and only 0 to 6");
+  expect_error<int32_t>("words", {0, 1, 2, 3, 4, 5, 6, 1000}, "words: text[1, 3] is 1000");
+}
+
+TEST_F(Indices, AreCheckedInLoops) {
+  expect_error<int64_t>("computed", {1, 2, 3, 4, 0, 0, 0, 0}, "computed: at is 11, and only 0 to 8 can be looked up");
+}
+
+}  // namespace
+}  // namespace nncc::test
