@@ -86,6 +86,7 @@ void Tracer::poison_targets(const ast::Statement& s) {
                    poison_targets(n.body);
                  },
                  [&](const ast::Return&) {
+                   if (frame_->yields) return;  // it does not leave a step
                    frame_->returned = true;
                    frame_->result = AbstractValue::poison();
                  },

@@ -70,6 +70,7 @@ extern "C" int32_t nn_runtime_check_index(nn_context* context, const void* data,
     for (int i = length; i-- > 0;) position[--begin] = number[i];
   }
   auto* session = static_cast<nn_session*>(context->session);
+  session->error_taken = true;  // the text is this one
   return session->fail(NN_RUNTIME_ERROR, "%s: %s%s is %lld, and only 0 to %lld can be looked up", entry, label,
                        position + begin, static_cast<long long>(element(data, dtype, at)),
                        static_cast<long long>(limit - 1));

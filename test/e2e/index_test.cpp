@@ -19,10 +19,11 @@ train fit(text: i32[2, 4]) -> f32 {
 model computed(text: i64[2, 4], table: f32[9]) -> f32[4] {
   memory calls: f32 = zeros()
   calls = calls + 1
-  return scan t in text axis 1 carry (at = cast(text[0, 0], i64)) {
+  s = scan t in transpose(text) axis 0 carry (at = cast(text[0, 0], i64)) {
     at = at + t[0]
     yield table[at] + cast(t[1], f32)
   }
+  return s
 }
 )";
 
