@@ -201,7 +201,8 @@ class EntryEmitter {
     llvm::Value* addresses = llvm::IRBuilder<>(&first, first.begin()).CreateAlloca(type);
     for (size_t i = 0; i < call.places.size(); ++i)
       b_.CreateStore(address_of(call.places[i]), b_.CreateConstInBoundsGEP2_64(type, addresses, 0, i));
-    llvm::CallInst* status = b_.CreateCall(loop, {context_, b_.CreateConstInBoundsGEP2_64(type, addresses, 0, 0)});
+    llvm::CallInst* status =
+        b_.CreateCall(loop, {context_, b_.CreateConstInBoundsGEP2_64(type, addresses, 0, 0)});
     status->setDoesNotThrow();
     return_if_failed(status);
   }
@@ -219,7 +220,8 @@ class EntryEmitter {
     llvm::Value* entry = b_.CreateGlobalStringPtr(entry_name_, "nn_index_text");
     llvm::Type* pointer = b_.getInt8PtrTy();
     auto* signature = llvm::FunctionType::get(
-        b_.getInt32Ty(), {pointer, pointer, b_.getInt32Ty(), b_.getInt32Ty(), pointer, i64, pointer, pointer}, false);
+        b_.getInt32Ty(), {pointer, pointer, b_.getInt32Ty(), b_.getInt32Ty(), pointer, i64, pointer, pointer},
+        false);
     llvm::CallInst* status = b_.CreateCall(
         module_.getOrInsertFunction("nn_runtime_check_index", signature),
         {context_, address_of(call.places[0]), b_.getInt32(static_cast<uint32_t>(type.dtype)),
@@ -270,8 +272,8 @@ llvm::Function* EntryEmitter::emit_loop(const std::string& name, NodeId scan, bo
   const Node& node = graph_[scan];
   const Function& step = *source_.find_function(node.attributes.string(Attr::Symbol));
   const std::vector<Call> calls = calls_in_order(step.body);
-  llvm::Function* body =
-      EntryEmitter(source_, entry_name_, calls, step.body, symbols_, module_).emit(name + "_step", profiled, next_kernel);
+  llvm::Function* body = EntryEmitter(source_, entry_name_, calls, step.body, symbols_, module_)
+                             .emit(name + "_step", profiled, next_kernel);
   return emit_scan_loop(name, node, step, body, module_);
 }
 

@@ -23,8 +23,8 @@ struct EntryFunctions {
 
 // Adds the entry's functions (nn_entry_function of nn/abi.h) to `into`. They keep their halide_buffer_t's on
 // the stack and store nothing but `host`: strides and extents are constants inside the kernels, which read no
-// other field. A scan is a loop in a function of its own, around one for its step; the profiled entry has its own
-// of both.
+// other field. A scan is a loop in a function of its own, around one for its step; the profiled entry has its
+// own of both.
 EntryFunctions emit_entry(const Module&, const Entry&, const KernelSymbols&, llvm::Module& into);
 
 }  // namespace nncc

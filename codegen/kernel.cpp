@@ -84,6 +84,27 @@ class NameConstantBases final : public Halide::Internal::IRMutator {
   }
 };
 
+// Halide 14 takes the kernel's own result, where a later stage reads it again, for memory aligned to vectors;
+// an element of a stacked result, as the steps of loops write them, is not.
+class ForgetAlignmentOfResults final : public Halide::Internal::IRMutator {
+ public:
+  explicit ForgetAlignmentOfResults(const Halide::Internal::LoweredFunc& function) {
+    for (const Halide::Internal::LoweredArgument& argument : function.args)
+      if (argument.is_buffer()) buffers_.insert(argument.name);
+  }
+
+ private:
+  using IRMutator::visit;
+  Halide::Expr visit(const Halide::Internal::Load* op) override {
+    using namespace Halide::Internal;
+    const Halide::Expr load = IRMutator::visit(op);
+    op = load.as<Load>();
+    if (!op || op->param.defined() || op->image.defined() || !buffers_.contains(op->name)) return load;
+    return Load::make(op->type, op->name, op->index, op->image, op->param, op->predicate, ModulusRemainder());
+  }
+  std::set<std::string> buffers_;
+};
+
 // Kernels check nothing when they run: a bound that Halide finds broken while it compiles is a bug of the
 // schedule.
 class CheckBounds final : public Halide::Internal::IRVisitor {
@@ -122,6 +143,7 @@ void append_kernel(Halide::Module& all, const KernelSource& source, const Codege
     CheckBounds check;
     function.body.accept(&check);
     function.body = NameConstantBases().mutate(function.body);
+    function.body = ForgetAlignmentOfResults(function).mutate(function.body);
     all.append(function);
   }
   for (const auto& buffer : module.buffers()) all.append(buffer);

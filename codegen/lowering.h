@@ -51,8 +51,8 @@ class Lowering {
   bool is_provided(Value v) const { return provided_.count(v) != 0; }
 
   // The row-major position of `index` in `shape`, and back. A run of coordinates that came from unflatten()
-  // goes back to what it was made of, and a position that reshape() made of coordinates to those, so that loops
-  // over merged axes cost no arithmetic.
+  // goes back to what it was made of, and a position that reshape() made of coordinates to those, so that
+  // loops over merged axes cost no arithmetic.
   Halide::Expr flatten(const Shape& shape, const Index& index) const;
   Index unflatten(const Shape& shape, const Halide::Expr& flat);
   // Where the element at `index` of `shape` lies in `other`, of equal size. Axes that pass through unchanged

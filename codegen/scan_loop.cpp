@@ -91,8 +91,8 @@ class LoopEmitter {
     b_.SetInsertPoint(end);
     for (int i = 0; i < parts_.carries; ++i)
       if (workspace_.stacked_as[i] >= 0)
-        b_.CreateMemCpy(result(i), llvm::Align(1), carried[i]->getIncomingValueForBlock(next_step), llvm::Align(1),
-                        static_cast<uint64_t>(scan_.types[i].byte_size()));
+        b_.CreateMemCpy(result(i), llvm::Align(1), carried[i]->getIncomingValueForBlock(next_step),
+                        llvm::Align(1), static_cast<uint64_t>(scan_.types[i].byte_size()));
     b_.CreateRet(b_.getInt32(NN_OK));
     return function_;
   }
@@ -140,8 +140,8 @@ class LoopEmitter {
 
 }  // namespace
 
-llvm::Function* emit_scan_loop(const std::string& name, const Node& scan, const Function& step, llvm::Function* body,
-                               llvm::Module& into) {
+llvm::Function* emit_scan_loop(const std::string& name, const Node& scan, const Function& step,
+                               llvm::Function* body, llvm::Module& into) {
   return LoopEmitter(scan, step, body, into).emit(name);
 }
 

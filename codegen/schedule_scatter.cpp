@@ -1,5 +1,5 @@
-// Values added to the rows of a tensor that an index names: a row's elements in the lanes and among the threads, the
-// values one after the other, so that the order of every sum is that of the index.
+// Values added to the rows of a tensor that an index names: a row's elements in the lanes and among the
+// threads, the values one after the other, so that the order of every sum is that of the index.
 #include <algorithm>
 
 #include "codegen/schedule.h"

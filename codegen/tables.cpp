@@ -137,7 +137,8 @@ llvm::Constant* TableEmitter::variables() {
   return array(rows, "nn_variables");
 }
 
-// In the order of emit_entry(): those of a scan's step where the scan stands, each with what it does in all steps.
+// In the order of emit_entry(): those of a scan's step where the scan stands, each with what it does in all
+// steps.
 void TableEmitter::add_kernels(const Graph& graph, int64_t steps, Fields& rows) {
   for (NodeId id : graph.topological_order()) {
     const Node& node = graph[id];

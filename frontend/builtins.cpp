@@ -33,8 +33,7 @@ std::vector<BuiltinParameter> parse_signature(llvm::StringRef text) {
 
 std::vector<Builtin> make_table() {
   std::vector<Builtin> table;
-  for (auto part :
-       {elementwise_builtins(), reduction_builtins(), shape_builtins(), indexed_builtins(),
+  for (auto part : {elementwise_builtins(), reduction_builtins(), shape_builtins(), indexed_builtins(),
                     spatial_builtins(), entry_builtins()})
     std::move(part.begin(), part.end(), std::back_inserter(table));
   for (Builtin& b : table) b.parameters = parse_signature(b.signature);

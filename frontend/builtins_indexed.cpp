@@ -45,8 +45,8 @@ AbstractValue take_along(BuiltinCall& call) {
   Shape expected = index.type.shape;
   if (index.type.rank() == x.type.rank()) expected[axis] = x.type.shape[axis];
   if (expected != x.type.shape)
-    throw OpError("`index` of `take_along` is " + index.type.str() + ", which differs from x, " + x.type.str() +
-                      ", in more than the axis",
+    throw OpError("`index` of `take_along` is " + index.type.str() + ", which differs from x, " +
+                      x.type.str() + ", in more than the axis",
                   1);
   GraphBuilder& b = call.context.builder;
   const int64_t elements = x.type.num_elements();

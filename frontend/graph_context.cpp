@@ -21,8 +21,8 @@ Value GraphContext::captured(Value of_parent) {
   for (const Passed& passed : others)
     if (passed.outer == of_parent) return passed.inner;
   const Node& node = parent->graph()[of_parent.node];
-  const Value inner = graph().add_argument(node.name.empty() ? "outer" : node.name, parent->builder.type(of_parent),
-                                           node.location);
+  const Value inner = graph().add_argument(node.name.empty() ? "outer" : node.name,
+                                           parent->builder.type(of_parent), node.location);
   others.push_back({of_parent, inner});
   return inner;
 }

@@ -354,7 +354,8 @@ TensorValue checked_index(GraphContext& context, const TensorValue& index, int64
   // What the user calls it, behind what only moves it.
   const Graph& graph = context.graph();
   Value v = index.value;
-  while (graph[v.node].name.empty() && (op_info(graph[v.node].op).has(Movement) || graph[v.node].op == Op::Cast))
+  while (graph[v.node].name.empty() &&
+         (op_info(graph[v.node].op).has(Movement) || graph[v.node].op == Op::Cast))
     v = graph[v.node].operands[0];
   const std::string& name = graph[v.node].name;
   return context.tensor(context.builder.add(

@@ -27,8 +27,8 @@ TensorValue tensor_unary(GraphContext&, ast::UnaryOp, const TensorValue&);
 TensorValue tensor_function(GraphContext&, Op, const TensorValue&);
 TensorValue tensor_matmul(GraphContext&, const TensorValue& a, const TensorValue& b);
 
-// The elements of x that `index`, integers of any shape, names along an axis; where `index` may lie outside, that is
-// found out when the entry runs.
+// The elements of x that `index`, integers of any shape, names along an axis; where `index` may lie outside,
+// that is found out when the entry runs.
 TensorValue tensor_gather(GraphContext&, const TensorValue& x, const TensorValue& index, int64_t axis);
 // `index` itself, known to lie in [0, extent) from then on.
 TensorValue checked_index(GraphContext&, const TensorValue& index, int64_t extent);

@@ -161,8 +161,9 @@ int64_t axis_of_part(const std::vector<IndexPart>& parts, size_t part, int rank)
                          parts.begin() + static_cast<std::ptrdiff_t>(to),
                          [](const IndexPart& p) { return p.kind == IndexPart::Kind::Range; });
   };
-  const bool after_ellipsis = std::any_of(parts.begin(), parts.begin() + static_cast<std::ptrdiff_t>(part),
-                                          [](const IndexPart& p) { return p.kind == IndexPart::Kind::Ellipsis; });
+  const bool after_ellipsis =
+      std::any_of(parts.begin(), parts.begin() + static_cast<std::ptrdiff_t>(part),
+                  [](const IndexPart& p) { return p.kind == IndexPart::Kind::Ellipsis; });
   return after_ellipsis ? rank - count_axes(part, parts.size()) : count_axes(0, part);
 }
 
@@ -204,7 +205,8 @@ AbstractValue Tracer::eval_index(const ast::Expr& e, const ast::Index& n) {
   try {
     const TensorValue taken = tensor_index(*context_, base.tensor(), parts);
     if (!looked_up) return taken;
-    return tensor_gather(*context_, taken, looked_up->first, axis_of_part(parts, looked_up->second, taken.type.rank()));
+    return tensor_gather(*context_, taken, looked_up->first,
+                         axis_of_part(parts, looked_up->second, taken.type.rank()));
   } catch (const OpError& error) {
     fail(error.argument >= 0 ? n.subscripts[error.argument].range : e.range, error);
   }

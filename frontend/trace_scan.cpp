@@ -63,21 +63,20 @@ std::vector<TensorValue> Tracer::scanned_sequences(const ast::ScanExpr& n, int64
     const AbstractValue v = eval_single(*e);
     if (!v.is_tensor()) fail(e->range, "a `scan` goes over tensors, found " + v.describe());
     const TensorValue& t = v.tensor();
-    const int64_t at_axis =
-        at(n.axis->range, [&] { return normalize_axis(axis, t.type.rank(), -1); });
+    const int64_t at_axis = at(n.axis->range, [&] { return normalize_axis(axis, t.type.rank(), -1); });
     const int64_t extent = t.type.shape[at_axis];
     if (!sequences.empty() && extent != steps)
       fail(e->range, "the sequences of a `scan` have one length: this one has " + count_text(extent, "step") +
                          " along axis " + std::to_string(axis) + ", the first has " + std::to_string(steps));
     steps = extent;
     set_location(e->range);
-    sequences.push_back(context_->tensor(
-        context_->builder.transpose(t.value, axis_to_front(at_axis, t.type.rank(), false))));
+    sequences.push_back(
+        context_->tensor(context_->builder.transpose(t.value, axis_to_front(at_axis, t.type.rank(), false))));
   }
   if (n.names.size() != sequences.size())
-    fail(n.names.back().range, "a `scan` has a name for each sequence: " +
-                                   count_text(n.names.size(), "name") + " for " +
-                                   count_text(sequences.size(), "sequence"));
+    fail(n.names.back().range,
+         "a `scan` has a name for each sequence: " + count_text(n.names.size(), "name") + " for " +
+             count_text(sequences.size(), "sequence"));
   return sequences;
 }
 
@@ -113,7 +112,8 @@ AbstractValue Tracer::eval_scan(const ast::ScanExpr& n, SourceRange range) {
     }
     for (size_t i = 0; i < sequences.size(); ++i) {
       const ast::Name& name = n.names[i];
-      frame_->names[name.text] = {body.tensor(body.add_sequence(sequences[i].value, name.text)), name.range, {}};
+      frame_->names[name.text] = {
+          body.tensor(body.add_sequence(sequences[i].value, name.text)), name.range, {}};
     }
     const bool failed_before = frame_->failed;
     frame_->failed = false;

@@ -51,7 +51,8 @@ std::vector<TensorType> indexed_types(Op op, std::span<const TensorType> operand
   }
   const TensorType& from = operands[0];
   const int64_t axis = attributes.integer(Attr::Axis);
-  if (axis < 0 || axis >= from.rank()) return fail("there is no axis " + std::to_string(axis) + " in " + from.str());
+  if (axis < 0 || axis >= from.rank())
+    return fail("there is no axis " + std::to_string(axis) + " in " + from.str());
   const TensorType taken{from.dtype, gathered_shape(from.shape, index.shape, axis)};
   if (op == Op::Gather) return {taken};
   if (operands[2] != taken) return fail("the values are " + operands[2].str() + ", expected " + taken.str());

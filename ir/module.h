@@ -30,7 +30,8 @@ struct Variable {
   VariableKind kind = VariableKind::Parameter;
   // A hyper's default; else what the variable is before the `init` entry ran (zeros if absent).
   std::optional<Literal> initial;
-  // Neighbours in memory, in the module's order: variables with one slab name lie next to each other without gaps. Empty: alone.
+  // Neighbours in memory, in the module's order: variables with one slab name lie next to each other without
+  // gaps. Empty: alone.
   std::string slab;
   // Bytes from the start of the session's variables, once plan-memory has run.
   std::optional<int64_t> offset;
@@ -70,13 +71,15 @@ struct Entry {
   std::string name;
   EntryKind kind = EntryKind::Model;
   Graph graph;
-  // What hoist-weights took out: updates Hoisted variables from the others. Run again after any of those changed.
+  // What hoist-weights took out: updates Hoisted variables from the others. Run again after any of those
+  // changed.
   Graph prepare;
   // Bytes of workspace, once plan-memory has run; `prepare` runs in the same space.
   int64_t arena_bytes = 0;
 };
 
-// Names are unique within variables, functions and entries each. Deques: addresses are stable as more are added.
+// Names are unique within variables, functions and entries each. Deques: addresses are stable as more are
+// added.
 struct Module {
   std::string name = "model";
   std::deque<Variable> variables;

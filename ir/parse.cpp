@@ -393,9 +393,7 @@ std::unique_ptr<Module> Parser::parse_module() {
   const auto is_function = [&] {
     return token_.kind == NnirToken::Word && parse_function_kind(token_.text).has_value();
   };
-  const auto is_item = [&] {
-    return token_.is("variable") || is_function() || token_.is("entry");
-  };
+  const auto is_item = [&] { return token_.is("variable") || is_function() || token_.is("entry"); };
   if (!expect("module") || !parse_symbol(module->name)) return nullptr;
   if (accept("variables") && !parse_int(module->variable_bytes)) return nullptr;
   if (!expect("{")) return nullptr;

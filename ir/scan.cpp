@@ -64,8 +64,7 @@ std::vector<bool> depends_on_arguments(const Graph& step, const std::vector<bool
   for (const NodeId id : step.topological_order()) {
     if (depends.size() <= static_cast<size_t>(id.index)) depends.resize(id.index + 1, false);
     const Node& node = step[id];
-    if (node.op == Op::Input)
-      depends[id.index] = arguments.at(node.attributes.integer(Attr::Index));
+    if (node.op == Op::Input) depends[id.index] = arguments.at(node.attributes.integer(Attr::Index));
     for (const Value operand : node.operands)
       if (depends[operand.node.index]) depends[id.index] = true;
   }

@@ -7,9 +7,9 @@
 
 namespace nncc {
 
-// Operands are carried, then sequences, then others; results are carried, then stacked, then, once plan-memory has run,
-// the workspace. The step function takes as many arguments as there are operands and gives the results without the
-// workspace.
+// Operands are carried, then sequences, then others; results are carried, then stacked, then, once
+// plan-memory has run, the workspace. The step function takes as many arguments as there are operands and
+// gives the results without the workspace.
 struct ScanParts {
   int64_t steps = 0;
   int carries = 0;
@@ -27,8 +27,8 @@ struct ScanParts {
 // The node must be a well-typed scan.
 ScanParts scan_parts(const Node& node);
 
-// What a planned scan keeps in its workspace: the step's own, from the start, and for each carried value that is not
-// also stacked room for one, so that it is read in one place and written in another.
+// What a planned scan keeps in its workspace: the step's own, from the start, and for each carried value that
+// is not also stacked room for one, so that it is read in one place and written in another.
 struct ScanWorkspace {
   // For each carried value: the result that is the same value of the step, stacked; or -1.
   std::vector<int> stacked_as;
@@ -42,8 +42,8 @@ TensorType step_type(const TensorType& stacked);
 // `steps` of `step` along a new first axis.
 TensorType stacked_type(const TensorType& step, int64_t steps);
 
-// Makes `arguments` the arguments of a function's body: all its inputs that have uses, in a new order. Erases what
-// nothing needs. Names that stand more than once get a number.
+// Makes `arguments` the arguments of a function's body: all its inputs that have uses, in a new order. Erases
+// what nothing needs. Names that stand more than once get a number.
 void set_arguments(Graph& body, std::vector<Graph::Argument> arguments);
 
 // The nodes of a step's graph that depend on any of the given arguments.

@@ -132,8 +132,7 @@ void Verifier::check_callee(const Graph& graph, const Node& node, const std::str
                         std::to_string(parts.steps) + " steps");
     const std::string given = type_text(body, body.results[i].value),
                       taken = in_step(node.types[i], is_stacked);
-    if (given != taken)
-      report(where, "result " + std::to_string(i) + " is " + taken + ", expected " + given);
+    if (given != taken) report(where, "result " + std::to_string(i) + " is " + taken + ", expected " + given);
   }
 }
 
@@ -230,11 +229,11 @@ void Verifier::check_graph(const Graph& graph, const GraphRules& rules) {
 
 void Verifier::check_function(const Function& function) {
   const bool kernel = function.kind == FunctionKind::Kernel;
-  check_graph(function.body, {.where = std::string(function_kind_name(function.kind)) + " " +
-                                       symbol_text(function.name),
-                              .variables = false,
-                              .structure = !kernel,
-                              .may_update = nullptr});
+  check_graph(function.body,
+              {.where = std::string(function_kind_name(function.kind)) + " " + symbol_text(function.name),
+               .variables = false,
+               .structure = !kernel,
+               .may_update = nullptr});
 }
 
 void Verifier::check_entry(const Entry& entry) {
@@ -262,7 +261,8 @@ void Verifier::check_calls_end() {
   const std::function<void(const Function&)> visit = [&](const Function& function) {
     Mark& mark = marks[&function];
     if (mark == Mark::Open)
-      report(std::string(function_kind_name(function.kind)) + " " + symbol_text(function.name), "calls itself");
+      report(std::string(function_kind_name(function.kind)) + " " + symbol_text(function.name),
+             "calls itself");
     if (mark != Mark::New) return;
     mark = Mark::Open;
     for (NodeId id : function.body.nodes()) {

@@ -62,7 +62,8 @@ std::set<NodeId> same_in_steps(const Module& module, const Function& step) {
   std::set<NodeId> same;
   const auto find_scan = [&](const Graph& graph) -> const Node* {
     for (const NodeId id : graph.nodes())
-      if (graph[id].op == Op::Scan && graph[id].attributes.string(Attr::Symbol) == step.name) return &graph[id];
+      if (graph[id].op == Op::Scan && graph[id].attributes.string(Attr::Symbol) == step.name)
+        return &graph[id];
     return nullptr;
   };
   const Node* scan = nullptr;

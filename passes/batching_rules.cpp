@@ -1,5 +1,5 @@
-// One row for each op: the steps become a new first axis, which most ops carry along as they are, and products and
-// convolutions take into the axis of their rows or images.
+// One row for each op: the steps become a new first axis, which most ops carry along as they are, and
+// products and convolutions take into the axis of their rows or images.
 #include "passes/batching_rules.h"
 
 #include <array>
@@ -87,13 +87,15 @@ Value all_stacked(const Batch& s) {
 }
 
 // The value to pad with is a scalar, one for all steps.
-bool is_first_alone(const Graph&, const Node&, std::span<const bool> stacked) { return stacked[0] && !stacked[1]; }
+bool is_first_alone(const Graph&, const Node&, std::span<const bool> stacked) {
+  return stacked[0] && !stacked[1];
+}
 Value pad(const Batch& s) {
   return s.b.add_typed(Op::Pad, {s.operands[0].value, s.operands[1].value}, s.result(), with_steps(s.node));
 }
 
-// [m, k] by [k, n] in each step: rows of one product of all steps where the second operand is one for all; else as many
-// products as steps.
+// [m, k] by [k, n] in each step: rows of one product of all steps where the second operand is one for all;
+// else as many products as steps.
 bool can_batch_matmul(const Graph& body, const Node& node, std::span<const bool> stacked) {
   if (stacked[0] && stacked[1]) return true;
   return stacked[0] && body.type(node.operands[0]).rank() == 2 && !node.attributes.boolean(Attr::TransposeA);
@@ -127,7 +129,9 @@ Value gather(const Batch& s) {
   return s.b.add(Op::Gather, {s.operands[0].value, s.operands[1].value}, s.node.attributes);
 }
 
-Value check_index(const Batch& s) { return s.b.add(Op::CheckIndex, {s.operands[0].value}, s.node.attributes); }
+Value check_index(const Batch& s) {
+  return s.b.add(Op::CheckIndex, {s.operands[0].value}, s.node.attributes);
+}
 
 // Elementwise ops need no row. Every other op does: without one, this does not compile.
 template <Op op, uint32_t traits>

@@ -80,8 +80,8 @@ class Distributor {
         std::vector<int64_t> starts(2, 0);
         starts[axis] = start;
         start += piece.shape[axis];
-        const Value rows = inner_.add_typed(Op::Slice, {w}, piece,
-                                            {{Attr::Starts, starts}, {Attr::Strides, std::vector<int64_t>{1, 1}}});
+        const Value rows = inner_.add_typed(
+            Op::Slice, {w}, piece, {{Attr::Starts, starts}, {Attr::Strides, std::vector<int64_t>{1, 1}}});
         const Value product = inner_.add(Op::MatMul, {part, rows}, node.attributes);
         sum = sum ? inner_.add(sum, product) : product;
       }
@@ -102,10 +102,12 @@ class Distributor {
     return can_batch(body(), id, {stacked.data(), node.operands.size()});
   }
 
-  // What depends on no carried value, is dear or arithmetic on something dear, and can be batched with all it needs.
+  // What depends on no carried value, is dear or arithmetic on something dear, and can be batched with all it
+  // needs.
   void move_before() {
     const std::vector<bool> waits = scan_.depends_on_carries(), varies = scan_.varies();
-    std::map<NodeId, bool> possible, moved;  // possible: with its operands; moved: and is or has something dear
+    std::map<NodeId, bool> possible,
+        moved;  // possible: with its operands; moved: and is or has something dear
     for (const NodeId id : body().topological_order()) {
       if (static_cast<size_t>(id.index) >= varies.size() || !varies[id.index] || waits[id.index]) continue;
       const Node& node = body()[id];
@@ -249,8 +251,11 @@ class Distributor {
       const Node& add = body()[c.next.node];
       Value term;
       if (add.op == Op::Add && is_float(add.types[0].dtype))
-        term = add.operands[0] == c.argument ? add.operands[1] : add.operands[1] == c.argument ? add.operands[0] : Value{};
-      const bool is_sum = term && term != c.argument && has_single_use_as_carry(c) && body().uses(c.argument).size() == 1;
+        term = add.operands[0] == c.argument   ? add.operands[1]
+               : add.operands[1] == c.argument ? add.operands[0]
+                                               : Value{};
+      const bool is_sum =
+          term && term != c.argument && has_single_use_as_carry(c) && body().uses(c.argument).size() == 1;
       Sum sum{c.first, c.last, inner_.type(c.argument), {}};
       if (!is_sum || !find_terms(term, {}, false, varies, sum.terms)) {
         ++i;
@@ -287,7 +292,8 @@ class Distributor {
     const auto varying = [&](const auto& list, auto member) {
       return std::any_of(list.begin(), list.end(), [&](const auto& x) { return x.*member == v; });
     };
-    return varying(scan_.sequences, &ScanEditor::Passed::argument) || varying(scan_.others, &ScanEditor::Passed::argument) ||
+    return varying(scan_.sequences, &ScanEditor::Passed::argument) ||
+           varying(scan_.others, &ScanEditor::Passed::argument) ||
            varying(scan_.stacked, &ScanEditor::Stacked::value);
   }
 
@@ -299,7 +305,8 @@ class Distributor {
     const std::vector<bool> varies = scan_.varies();
     const auto is_in_loop = [&](NodeId id) { return std::binary_search(loop.begin(), loop.end(), id); };
     std::set<NodeId> after;
-    // What a result needs, from the result on, as far as it is not needed in the loop and leads to something dear.
+    // What a result needs, from the result on, as far as it is not needed in the loop and leads to something
+    // dear.
     for (const auto& s : scan_.stacked) {
       if (is_in_loop(s.value.node) || !varies[s.value.node.index]) continue;
       for (const NodeId id : dear_part(s.value.node, is_in_loop, varies)) after.insert(id);
@@ -320,8 +327,9 @@ class Distributor {
       for (const Value operand : body()[id].operands)
         if (varies[operand.node.index] && !after.contains(operand.node)) stack(operand);
     // Sums may be of what is computed after the loop.
-    std::erase_if(scan_.stacked,
-                  [&](const ScanEditor::Stacked& s) { return !s.outer && after_nodes_.contains(s.value.node); });
+    std::erase_if(scan_.stacked, [&](const ScanEditor::Stacked& s) {
+      return !s.outer && after_nodes_.contains(s.value.node);
+    });
   }
 
   // The nodes from `end` back to the dear ones, if all of them can be batched.

@@ -1,5 +1,5 @@
-// The gradient of a scan: a scan over the same steps in the other order, whose step differentiates one step. What the
-// forward step computed is kept, stacked, where it is dear; what is cheap is computed again.
+// The gradient of a scan: a scan over the same steps in the other order, whose step differentiates one step.
+// What the forward step computed is kept, stacked, where it is dear; what is cheap is computed again.
 #include <algorithm>
 #include <map>
 #include <set>
@@ -61,8 +61,7 @@ class ScanGradient {
       xs.push_back(argument(i));
       operands.push_back(i);
     }
-    const auto gradients =
-        accumulate_gradients(both_, s_.module, seeds, xs, s_.node.location, s_.diags);
+    const auto gradients = accumulate_gradients(both_, s_.module, seeds, xs, s_.node.location, s_.diags);
     s_.failed = !gradients;
     if (s_.failed) return false;
     for (size_t i = 0; i < xs.size(); ++i)
@@ -97,8 +96,8 @@ class ScanGradient {
     std::sort(kept_.begin(), kept_.end());
   }
 
-  // A scan in place of the differentiated one that also gives, stacked, what is kept and what the gradients read of the
-  // carried values. Returns its results by value of the step.
+  // A scan in place of the differentiated one that also gives, stacked, what is kept and what the gradients
+  // read of the carried values. Returns its results by value of the step.
   std::map<Value, Value> extend_forward() {
     std::vector<Value> stacked;  // values of the step
     for (int i = parts_.carries; i < parts_.num_results(); ++i) stacked.push_back(result(i));
@@ -129,8 +128,7 @@ class ScanGradient {
       s_.module.functions.push_back(std::move(extended));
       scan = s_.b.add_multi(Op::Scan, s_.node.operands, std::move(types), std::move(attributes));
       s_.b.graph().set_name(scan, s_.node.name);
-      for (int i = 0; i < parts_.num_results(); ++i)
-        s_.b.graph().replace_all_uses({s_.y.node, i}, {scan, i});
+      for (int i = 0; i < parts_.num_results(); ++i) s_.b.graph().replace_all_uses({s_.y.node, i}, {scan, i});
     }
     std::map<Value, Value> results;
     for (size_t i = 0; i < stacked.size(); ++i)
@@ -138,8 +136,8 @@ class ScanGradient {
     return results;
   }
 
-  // What was carried into each step: the first value, and after it, or before it in a reversed scan, those that the
-  // other steps gave.
+  // What was carried into each step: the first value, and after it, or before it in a reversed scan, those
+  // that the other steps gave.
   Value carried_into_steps(int carry, Value given) {
     GraphBuilder& b = s_.b;
     const TensorType type = b.type(given);

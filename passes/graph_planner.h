@@ -34,14 +34,14 @@ struct GraphPlan {
   std::vector<NodeId> order;                     // of the source's kernels
 };
 
-// Plans a graph of kernels, scans, views and data. The module's variables must have their offsets, its steps their
-// workspace.
+// Plans a graph of kernels, scans, views and data. The module's variables must have their offsets, its steps
+// their workspace.
 class GraphPlanner {
  public:
   GraphPlanner(const Module& module, KernelTable& kernels, ConstantPool& constants, const Graph& source)
       : module_(module), kernels_(kernels), constants_(constants), source_(source) {}
-  // The first `carries` results are those of a step that carries them: one that is the same value as another result
-  // lies where that one does.
+  // The first `carries` results are those of a step that carries them: one that is the same value as another
+  // result lies where that one does.
   GraphPlan plan(int carries = 0);
 
  private:

@@ -49,8 +49,7 @@ void KernelOutliner::keep(NodeId id) {
   Node node = graph_[id];
   for (Value& operand : node.operands) operand = in_memory(operand);
   const NodeId kept = out_.add(std::move(node));
-  for (int32_t i = 0; i < static_cast<int32_t>(out_[kept].types.size()); ++i)
-    memory_[{id, i}] = {kept, i};
+  for (int32_t i = 0; i < static_cast<int32_t>(out_[kept].types.size()); ++i) memory_[{id, i}] = {kept, i};
 }
 
 // Where elements are only ever read at the index that is computed, or are one for all, shapes do not matter:

@@ -98,7 +98,8 @@ class Counter {
     }
   }
 
-  // What its kernels move lies between them, in all steps; what it is given is read, and what it gives written, once.
+  // What its kernels move lies between them, in all steps; what it is given is read, and what it gives
+  // written, once.
   void count_scan(NodeId id) {
     const Node& node = graph_[id];
     count_steps(module_.find_function(node.attributes.string(Attr::Symbol))->body, scan_parts(node).steps);

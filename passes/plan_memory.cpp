@@ -39,7 +39,8 @@ void plan_steps(Module& module, KernelTable& kernels, ConstantPool& constants) {
   const auto find_carries = [&](const Graph& graph) {
     for (NodeId id : graph.nodes())
       if (graph[id].op == Op::Scan)
-        carries[module.find_function(graph[id].attributes.string(Attr::Symbol))] = scan_parts(graph[id]).carries;
+        carries[module.find_function(graph[id].attributes.string(Attr::Symbol))] =
+            scan_parts(graph[id]).carries;
   };
   for (Function& function : module.functions)
     if (function.kind == FunctionKind::Step) steps.push_back(&function);
@@ -49,7 +50,8 @@ void plan_steps(Module& module, KernelTable& kernels, ConstantPool& constants) {
   const std::function<void(Function&)> plan = [&](Function& step) {
     if (!done.insert(&step).second) return;
     for (NodeId id : step.body.nodes())
-      if (step.body[id].op == Op::Scan) plan(*module.find_function(step.body[id].attributes.string(Attr::Symbol)));
+      if (step.body[id].op == Op::Scan)
+        plan(*module.find_function(step.body[id].attributes.string(Attr::Symbol)));
     GraphPlan planned = GraphPlanner(module, kernels, constants, step.body).plan(carries[&step]);
     step.body = std::move(planned.graph);
     step.arena_bytes = planned.arena_bytes;

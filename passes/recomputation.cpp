@@ -79,7 +79,8 @@ double kernel_cost(const Module& module, const Graph& graph, NodeId id) {
   for (NodeId inner : body.nodes()) {
     const Node& node = body[inner];
     if (op_info(node.op).has(Structural))
-      cost += static_cast<double>(graph[id].attributes.integer(Attr::Steps)) * kernel_cost(module, body, inner);
+      cost +=
+          static_cast<double>(graph[id].attributes.integer(Attr::Steps)) * kernel_cost(module, body, inner);
     if (fusion_role(node.op) != FusionRole::Contract) continue;
     // [m, k] by [k, n]: m n k is the root of what the three sizes multiply to.
     double sizes = static_cast<double>(node.types[0].num_elements());

@@ -31,7 +31,8 @@ std::span<const PassInfo> all_passes() {
       {"fold-constants", "computes at compile time what depends on constants alone", fold_constants},
       {"autodiff", "replaces gradient nodes by the computation of the derivatives", autodiff},
       {"simplify-scan", "leaves to a loop what only the loop can do", simplify_scan},
-      {"distribute-scan", "computes for all steps at once what need not wait for the step before", distribute_scan},
+      {"distribute-scan", "computes for all steps at once what need not wait for the step before",
+       distribute_scan},
       {"cse", "computes equal expressions once", cse},
       {"dce", "erases nodes and functions that nothing needs", dce},
       {"widen-scalars", "computes in f64 the scalars that a step knows before it starts", widen_scalars},
@@ -59,7 +60,8 @@ std::span<const NamedPipeline> named_pipelines() {
       // Gradients of a simple graph, then a simple graph of the gradients, then kernels.
       {"O2",
        "fuse-softmax-cross-entropy,inline,canonicalize,cse,simplify-scan,distribute-scan,canonicalize,cse,"
-       "autodiff,canonicalize,fold-constants,cse,simplify-scan,distribute-scan,canonicalize,cse,simplify-scan,"
+       "autodiff,canonicalize,fold-constants,cse,simplify-scan,distribute-scan,canonicalize,cse,simplify-"
+       "scan,"
        "canonicalize,cse,dce,"
        "widen-scalars,flatten-updates,reduce-strength,fold-batch-norm,assign-layout,simplify-scan,"
        "hoist-weights,fuse-kernels,rematerialize,plan-memory"},

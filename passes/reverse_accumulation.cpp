@@ -92,7 +92,8 @@ class ReverseAccumulation {
       SignedValue dy = adjoint({id, static_cast<int32_t>(i)});
       // Rules are linear in dy, so they work for -dy, too; but a sign is cheapest to change among elementwise
       // arithmetic, ahead of a product.
-      if (dy.value && (num_results > 1 || op_info(graph_[id].op).has(Contraction))) dy = {with_sign(dy), false};
+      if (dy.value && (num_results > 1 || op_info(graph_[id].op).has(Contraction)))
+        dy = {with_sign(dy), false};
       negative = dy.negative;
       dys.push_back(dy.value);
     }

@@ -27,7 +27,9 @@ ScanEditor::ScanEditor(Module& module, Graph& outer, NodeId scan)
     stacked.push_back({step.results[i].value, {scan, i}});
 }
 
-bool ScanEditor::is_used(Value v) const { return v && (!outer_.uses(v).empty() || outer_.is_result_or_update(v)); }
+bool ScanEditor::is_used(Value v) const {
+  return v && (!outer_.uses(v).empty() || outer_.is_result_or_update(v));
+}
 
 std::vector<bool> ScanEditor::depends_on_carries() const {
   std::vector<bool> arguments(function_.body.arguments.size(), false);

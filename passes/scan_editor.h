@@ -8,8 +8,8 @@
 
 namespace nncc {
 
-// The lists below say what the scan takes and gives. A pass changes them and the step's body; commit() puts a scan in
-// the old one's place. The function must be called by this scan alone, see make_steps_unique().
+// The lists below say what the scan takes and gives. A pass changes them and the step's body; commit() puts a
+// scan in the old one's place. The function must be called by this scan alone, see make_steps_unique().
 class ScanEditor {
  public:
   ScanEditor(Module& module, Graph& outer, NodeId scan);
@@ -45,7 +45,8 @@ class ScanEditor {
   std::vector<bool> varies() const;
   // The body's argument for a value of the outer graph, the same for the same.
   Value other(Value outer);
-  // Copies what the value is computed from to the outer graph. It may depend on no carried value and no sequence.
+  // Copies what the value is computed from to the outer graph. It may depend on no carried value and no
+  // sequence.
   Value copy_out(Value of_body);
 
   void commit();

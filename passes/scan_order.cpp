@@ -61,8 +61,8 @@ Value last_step(GraphBuilder& builder, Value stacked, bool reversed) {
   one.shape[0] = 1;
   std::vector<int64_t> starts(type.rank(), 0), strides(type.rank(), 1);
   if (!reversed) starts[0] = type.shape[0] - 1;
-  const Value last = builder.add_typed(Op::Slice, {stacked}, one,
-                                       {{Attr::Starts, std::move(starts)}, {Attr::Strides, std::move(strides)}});
+  const Value last = builder.add_typed(
+      Op::Slice, {stacked}, one, {{Attr::Starts, std::move(starts)}, {Attr::Strides, std::move(strides)}});
   return builder.reshape(last, Shape(type.shape.begin() + 1, type.shape.end()));
 }
 

@@ -7,8 +7,9 @@
 
 namespace nncc {
 
-// Visits every scan that may be rewritten, those inside of steps first: not a step that holds a gradient, nor a scan of
-// whose results one is differentiated with respect to. What a visit adds is not visited. Erases what is dead then.
+// Visits every scan that may be rewritten, those inside of steps first: not a step that holds a gradient, nor
+// a scan of whose results one is differentiated with respect to. What a visit adds is not visited. Erases
+// what is dead then.
 void for_each_scan(Module& module, const std::function<void(Graph&, NodeId)>& visit);
 
 // What the last step has stacked; the first element if the loop ran backwards.

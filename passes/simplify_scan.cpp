@@ -41,7 +41,8 @@ class Simplifier {
       const std::vector<NodeId> from{v.node};
       for (const NodeId id : body.ancestors(from)) needed.insert(id);
     };
-    const size_t before = scan_.carries.size() + scan_.stacked.size() + scan_.sequences.size() + scan_.others.size();
+    const size_t before =
+        scan_.carries.size() + scan_.stacked.size() + scan_.sequences.size() + scan_.others.size();
     std::erase_if(scan_.stacked, [&](const ScanEditor::Stacked& s) { return !scan_.is_used(s.outer); });
     for (const ScanEditor::Stacked& s : scan_.stacked) need(s.value);
     std::vector<bool> live(scan_.carries.size(), false);
@@ -61,7 +62,8 @@ class Simplifier {
     const auto is_unread = [&](const ScanEditor::Passed& p) { return !needed.contains(p.argument.node); };
     std::erase_if(scan_.sequences, is_unread);
     std::erase_if(scan_.others, is_unread);
-    const size_t after = scan_.carries.size() + scan_.stacked.size() + scan_.sequences.size() + scan_.others.size();
+    const size_t after =
+        scan_.carries.size() + scan_.stacked.size() + scan_.sequences.size() + scan_.others.size();
     context_.count("values that scans need not carry, stack or read", static_cast<int64_t>(before - after));
     return after < before;
   }

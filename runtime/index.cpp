@@ -13,7 +13,8 @@ int64_t first_outside(const T* data, int64_t count, int64_t limit) {
     const int64_t end = start + kBlock < count ? start + kBlock : count;
     unsigned outside = 0;
     for (int64_t i = start; i < end; ++i)
-      outside |= static_cast<unsigned>(data[i] < 0) | static_cast<unsigned>(static_cast<int64_t>(data[i]) >= limit);
+      outside |=
+          static_cast<unsigned>(data[i] < 0) | static_cast<unsigned>(static_cast<int64_t>(data[i]) >= limit);
     if (outside == 0) continue;
     for (int64_t i = start; i < end; ++i)
       if (data[i] < 0 || static_cast<int64_t>(data[i]) >= limit) return i;
@@ -71,7 +72,7 @@ extern "C" int32_t nn_runtime_check_index(nn_context* context, const void* data,
   }
   auto* session = static_cast<nn_session*>(context->session);
   session->error_taken = true;  // the text is this one
-  return session->fail(NN_RUNTIME_ERROR, "%s: %s%s is %lld, and only 0 to %lld can be looked up", entry, label,
-                       position + begin, static_cast<long long>(element(data, dtype, at)),
+  return session->fail(NN_RUNTIME_ERROR, "%s: %s%s is %lld, and only 0 to %lld can be looked up", entry,
+                       label, position + begin, static_cast<long long>(element(data, dtype, at)),
                        static_cast<long long>(limit - 1));
 }

@@ -43,8 +43,9 @@ void nn_runtime_reset_memory(nn_session* session);
 nn_status nn_runtime_save(nn_session* session, const char* path);
 nn_status nn_runtime_load(nn_session* session, const char* path, int32_t partial);
 
-/* What entries call where an integer tensor of `rank` extents is used to look something up: NN_OK if all of it lies in
- * [0, limit), else NN_RUNTIME_ERROR and a text that names the entry, the tensor, the first position and its value. */
+/* What entries call where an integer tensor of `rank` extents is used to look something up: NN_OK if all of
+ * it lies in [0, limit), else NN_RUNTIME_ERROR and a text that names the entry, the tensor, the first
+ * position and its value. */
 int32_t nn_runtime_check_index(nn_context* context, const void* data, int32_t dtype, int32_t rank,
                                const int64_t* shape, int64_t limit, const char* entry, const char* label);
 

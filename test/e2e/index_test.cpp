@@ -50,13 +50,15 @@ class Indices : public ::testing::Test {
 };
 
 TEST_F(Indices, AreNamedWithTheirPlace) {
-  expect_error<int32_t>("fit", {0, 1, 2, 3, 4, 5, 7, 6}, "fit: text[1, 2] is 7, and only 0 to 6 can be looked up");
+  expect_error<int32_t>("fit", {0, 1, 2, 3, 4, 5, 7, 6},
+                        "fit: text[1, 2] is 7, and only 0 to 6 can be looked up");
   expect_error<int32_t>("fit", {0, 1, 2, -1, 4, 5, 9, 6}, "fit: text[0, 3] is -1, and only 0 to 6");
   expect_error<int32_t>("words", {0, 1, 2, 3, 4, 5, 6, 1000}, "words: text[1, 3] is 1000");
 }
 
 TEST_F(Indices, AreCheckedInLoops) {
-  expect_error<int64_t>("computed", {1, 2, 3, 4, 0, 0, 0, 0}, "computed: at is 11, and only 0 to 8 can be looked up");
+  expect_error<int64_t>("computed", {1, 2, 3, 4, 0, 0, 0, 0},
+                        "computed: at[3] is 11, and only 0 to 8 can be looked up");
 }
 
 }  // namespace

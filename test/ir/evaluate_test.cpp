@@ -285,7 +285,12 @@ const std::vector<Case>& cases() {
        "f32[3, 2]",
        {{0, 0, 10, 10, 0, 0}, {1, 0, 1}, {1, 2, 3, 4, 5, 6}},
        {3, 4, 16, 18, 0, 0}},
-      {"scatter_add", "i32[2, 2];i32;i32[2]", "{axis = 1}", "i32[2, 2]", {{1, 2, 3, 4}, {1}, {5, 6}}, {1, 7, 3, 10}},
+      {"scatter_add",
+       "i32[2, 2];i32;i32[2]",
+       "{axis = 1}",
+       "i32[2, 2]",
+       {{1, 2, 3, 4}, {1}, {5, 6}},
+       {1, 7, 3, 10}},
       {"check_index", "i32[2]", "{extent = 5, label = @t}", "i32[2]", {{1, 4}}, {1, 4}},
       {"concat",
        "f32[2, 1];f32[2, 2]",
@@ -362,8 +367,8 @@ TEST(Evaluate, EachOpByHand) {
 }
 
 TEST(Evaluate, EveryOpIsTried) {
-  std::set<std::string_view> tried{"input", "variable", "random",
-                                   "call",  "kernel",   "scan", "gradient"};  // below, or not evaluable
+  std::set<std::string_view> tried{"input",  "variable", "random",  "call",
+                                   "kernel", "scan",     "gradient"};  // below, or not evaluable
   for (const Case& c : cases()) tried.insert(c.op);
   for (const OpInfo& info : all_ops()) EXPECT_TRUE(tried.contains(info.name)) << info.name;
 }
@@ -396,7 +401,8 @@ TEST(Evaluate, ScanGoesThroughItsSteps) {
   const auto expect = [&](const char* function, double last, std::vector<double> all) {
     const std::vector<Literal> results = evaluator.call(*parsed.module->find_function(function), arguments);
     EXPECT_EQ(results[0].real(0), last);
-    for (int64_t i = 0; i < 3; ++i) EXPECT_EQ(results[1].real(i), all[static_cast<size_t>(i)]) << function << i;
+    for (int64_t i = 0; i < 3; ++i)
+      EXPECT_EQ(results[1].real(i), all[static_cast<size_t>(i)]) << function << i;
   };
   expect("forwards", 22, {12, 16, 22});
   expect("backwards", 22, {22, 20, 16});
