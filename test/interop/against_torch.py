@@ -110,6 +110,42 @@ class RmspropNesterov(torch.optim.Optimizer):
                 w -= group["lr"] * (u + group["beta"] * s["v"])
 
 
+class RmspropClamped(torch.optim.RMSprop):
+    """rmsprop |> clamp_weights."""
+
+    def __init__(self, parameters, lr, rho, limit):
+        super().__init__(parameters, lr=lr, alpha=rho)
+        self.limit = limit
+
+    @torch.no_grad()
+    def step(self):
+        super().step()
+        for group in self.param_groups:
+            for w in group["params"]:
+                w.clamp_(-self.limit, self.limit)
+
+
+class Nadam(torch.optim.Optimizer):
+    """Without the schedule of beta1 that PyTorch's has."""
+
+    def __init__(self, parameters, lr, beta1=0.9, beta2=0.999, eps=1e-8):
+        super().__init__(parameters, dict(lr=lr, beta1=beta1, beta2=beta2, eps=eps))
+
+    @torch.no_grad()
+    def step(self):
+        for group in self.param_groups:
+            beta1, beta2 = group["beta1"], group["beta2"]
+            for w in group["params"]:
+                s = self.state[w]
+                if not s:
+                    s["t"], s["m"], s["v"] = 0, torch.zeros_like(w), torch.zeros_like(w)
+                s["t"] += 1
+                s["m"].mul_(beta1).add_((1 - beta1) * w.grad)
+                s["v"].mul_(beta2).add_((1 - beta2) * w.grad ** 2)
+                ahead = beta1 * s["m"] / (1 - beta1 ** (s["t"] + 1)) + (1 - beta1) * w.grad / (1 - beta1 ** s["t"])
+                w -= group["lr"] * ahead / ((s["v"] / (1 - beta2 ** s["t"])).sqrt() + group["eps"])
+
+
 class Lion(torch.optim.Optimizer):
     def __init__(self, parameters, lr, beta1=0.9, beta2=0.99):
         super().__init__(parameters, dict(lr=lr, beta1=beta1, beta2=beta2))
@@ -125,6 +161,29 @@ class Lion(torch.optim.Optimizer):
                 s["m"].mul_(group["beta2"]).add_((1 - group["beta2"]) * w.grad)
 
 
+def recurrent(kernel, w, path, x, reverse, *states):
+    """PyTorch's own recurrent layer of one direction on [batch, time, k]."""
+    matrices = [w[path + ".weight_input"].T, w[path + ".weight_hidden"].T]
+    bias = w[path + ".bias"]
+    hidden_bias = w[path + ".bias_hidden"] if path + ".bias_hidden" in w.p else torch.zeros_like(bias)
+    states = tuple(s[None] for s in states)
+    y = kernel(x.flip(1) if reverse else x, states if len(states) > 1 else states[0], [*matrices, bias, hidden_bias], True, 1, 0.0, True, False, True)[0]
+    return y.flip(1) if reverse else y
+
+
+def rnn(w, path, x, reverse=False):
+    return recurrent(torch._VF.rnn_tanh, w, path, x, reverse, x.new_zeros(x.shape[0], w[path + ".weight_hidden"].shape[0]))
+
+
+def gru(w, path, x, reverse=False):
+    return recurrent(torch._VF.gru, w, path, x, reverse, x.new_zeros(x.shape[0], w[path + ".weight_hidden"].shape[0]))
+
+
+def lstm(w, path, x, reverse=False):
+    zeros = x.new_zeros(x.shape[0], w[path + ".weight_hidden"].shape[0])
+    return recurrent(torch._VF.lstm, w, path, x, reverse, zeros, zeros)
+
+
 def long(x):
     return torch.as_tensor(x).long()
 
@@ -133,13 +192,14 @@ class Case:
     """minimized: for each loss that is minimized, its index among the results, the paths, the optimizer.
     edits: what is replaced in the program first. model: an entry of inference, and its result by PyTorch from weights and the first input.
     convolutions: Winograd's cost a digit; checked in f64, strictly in f32 with --accurate, and as compiled by default.
-    counted: results that count things, and jump."""
+    counted: results that count things, and jump. weights_in_f32: false where an optimizer divides by a gradient's own size and some gradients
+    are rounding alone; then weights are judged in f64."""
 
-    def __init__(self, program, entry, function, inputs, minimized, sets=(), clip=None, schedule=None, most_steps=None, edits=(), model=None, convolutions=False, counted=()):
+    def __init__(self, program, entry, function, inputs, minimized, sets=(), clip=None, schedule=None, most_steps=None, edits=(), model=None, convolutions=False, counted=(), weights_in_f32=True):
         self.program, self.entry, self.function, self.inputs = program, entry, function, inputs
         self.minimized, self.sets, self.clip, self.schedule = minimized, sets, clip, schedule
         self.most_steps = most_steps   # beyond, the training itself magnifies rounding: losses jump about in f32
-        self.edits, self.model, self.convolutions, self.counted = edits, model, convolutions, counted
+        self.edits, self.model, self.convolutions, self.counted, self.weights_in_f32 = edits, model, convolutions, counted, weights_in_f32
 
 
 class Program:
@@ -201,7 +261,7 @@ class Way:
 
 def ways(case, tolerance):
     if not case.convolutions:
-        return [Way((), tolerance, 4, True)]
+        return [Way(("--float=f64",), 1e-10, 0, True), Way((), tolerance, 4, case.weights_in_f32)]
     return [Way(("--float=f64",), 1e-8, 0, True), Way(("--accurate",), tolerance, 4, False), Way((), 10 * tolerance, 40, False)]
 
 
