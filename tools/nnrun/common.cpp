@@ -1,5 +1,6 @@
 #include "tools/nnrun/common.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <cstdio>
@@ -60,6 +61,21 @@ void SessionArguments::add_options(OptionParser& line) {
   line.flag("load-partial", "take those variables that the file has", partial);
 }
 
+// Most often the value of an option that takes none.
+static void report_second_model(const std::vector<std::string>& found, int argc, const char* const* argv,
+                                Diagnostics& diags) {
+  std::string all;
+  for (const std::string& name : found) all += (all.empty() ? "`" : ", `") + name + "`";
+  auto error = diags.error("one model is expected, found " + all);
+  for (int i = 2; i < argc; ++i) {
+    const std::string option = argv[i - 1];
+    if (option.starts_with("-") && option.find('=') == std::string::npos &&
+        std::find(found.begin(), found.end(), argv[i]) != found.end())
+      error.note("`" + option + "` takes no value: `" + argv[i] + "` is not part of it");
+  }
+  error.note("`" + std::string(argv[0]) + " --help` says more");
+}
+
 bool parse_verb(OptionParser& line, SessionArguments& arguments, int argc, const char* const* argv,
                 int& status) {
   bool help = false;
@@ -72,9 +88,10 @@ bool parse_verb(OptionParser& line, SessionArguments& arguments, int argc, const
     llvm::outs() << line.help();
     return false;
   }
-  if (good && arguments.positional_.size() != 1)
-    diags.error(arguments.positional_.empty() ? "no model is named" : "more than one model is named")
-        .note("`" + std::string(argv[0]) + " --help` says more");
+  if (good && arguments.positional_.empty())
+    diags.error("no model is named").note("`" + std::string(argv[0]) + " --help` says more");
+  else if (good && arguments.positional_.size() > 1)
+    report_second_model(arguments.positional_, argc, argv, diags);
   diags.print(llvm::errs());
   status = 1;
   if (diags.has_errors()) return false;
