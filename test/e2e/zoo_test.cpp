@@ -1,5 +1,5 @@
 // Programs of the zoo that are small enough to be tested each time.
-#include "e2e/zoo_programs.h"
+#include "e2e/image_networks.h"
 
 namespace nncc::test {
 namespace {
@@ -30,6 +30,15 @@ INSTANTIATE_TEST_SUITE_P(
                     Program{"gpt", {{"batch", "2"}, {"steps", "6"}, {"width", "16"}, {"layers", "2"}}},
                     Program{"word2vec", {{"batch", "5"}, {"words", "16"}, {"depth", "5"}, {"width", "12"}}}),
     [](const auto& info) { return info.param.name; });
+
+INSTANTIATE_TEST_SUITE_P(Small, ImageNetworks,
+                         testing::Values(Program{"lenet", {{"batch", "8"}}},
+                                         Program{"siamese", {{"batch", "4"}}},
+                                         Program{"style", {{"size", "16"}}},
+                                         Program{"detector", {{"size", "32"}, {"grid", "4"}}},
+                                         Program{"segmentation", {{"size", "32"}, {"batch", "2"}}},
+                                         Program{"gan", {{"batch", "8"}}}),
+                         [](const auto& info) { return info.param.name; });
 
 }  // namespace
 }  // namespace nncc::test
