@@ -246,7 +246,7 @@ def cases():
         "finetune": case("resnet", "finetune", classifier(resnet18), None, images(4, 32), torch_optimizer("Adam", lr=0.001),
                          ("size=32", "classes=10", "stem=3", "batch=4"), over="resnet18.dense"),
         "mobilenet": case("mobilenet", "fit", classifier(mobilenet), ("mobilenet", mobilenet), images(4, 64), torch_optimizer("RMSprop", lr=0.045, alpha=0.9),
-                          ("size=64", "classes=10", "batch=4"), is_deep=True),
+                          ("size=64", "classes=10", "batch=4"), most_steps=1, is_deep=True),
         "inception": case("inception", "fit", classifier(googlenet, label_smoothing=0.1), ("googlenet", googlenet), images(2, 96), sgd(lr=0.01, nesterov=True),
                           ("size=96", "classes=10", "batch=2"), edits=((" |> dropout(0.4)", ""),), is_deep=True),
         "vgg": case("vgg", "fit", classifier(vgg11), ("vgg11", vgg11), images(4, 32), sgd(lr=0.01), ("size=32", "classes=10", "batch=4"), edits=((" |> dropout", ""),)),
