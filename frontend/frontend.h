@@ -18,6 +18,8 @@ struct Program;
 // Reads `path` ("-": standard input) and what it imports, and the standard library. Nothing after errors.
 // A file that is missing, a directory, not UTF-8 or cyclic in its imports is an error.
 std::shared_ptr<const ast::Program> parse_program(const std::string& path, SourceManager&, Diagnostics&);
+// The same of a program given as text, which errors call `name`; its imports are relative to the current folder.
+std::shared_ptr<const ast::Program> parse_program_text(const std::string& name, std::string text, SourceManager&, Diagnostics&);
 // The program's own file printed back; parses to the same tree.
 std::string print_program(const ast::Program&);
 
@@ -32,8 +34,5 @@ struct TraceOptions {
 };
 // Checks the program and traces every model and train entry, plus `init`. Nothing after errors.
 std::unique_ptr<Module> trace_program(const ast::Program&, const TraceOptions&, Diagnostics&);
-
-// What --list-library prints: one line for each public function of the standard library with its signature.
-std::vector<std::string> library_signatures();
 
 }  // namespace nncc

@@ -5,7 +5,6 @@
 #include "frontend/frontend.h"
 #include "frontend/lexer.h"
 #include "frontend/parser.h"
-#include "frontend/std_library.h"
 
 namespace nncc {
 
@@ -53,6 +52,8 @@ class Printer {
     header(f, /*with_kind=*/true);
     return flat(std::move(out_));
   }
+
+  std::string flat_type(const TypeExpr& t) { return flat(type(t)); }
 
  private:
   // Lines.
@@ -431,19 +432,8 @@ std::string print_program(const Program& program) {
   return program.files.empty() ? std::string() : print_file(*program.files.back());
 }
 
-std::vector<std::string> library_signatures() {
-  SourceManager sources;
-  Diagnostics diags;
-  std::vector<std::string> lines;
-  for (const LibraryFile& library : library_files()) {
-    const SourceFile& source = sources.add(std::string(library.path), std::string(library.text), true);
-    const auto file = parse_file(source, diags);
-    for (const Item& item : file->items) {
-      const auto* f = std::get_if<ast::Function>(&item.node);
-      if (f && !f->name.text.starts_with('_')) lines.push_back(Printer(SIZE_MAX).signature(*f));
-    }
-  }
-  return lines;
-}
+std::string print_signature(const ast::Function& f) { return Printer(SIZE_MAX).signature(f); }
+
+std::string print_type(const TypeExpr& t) { return Printer(SIZE_MAX).flat_type(t); }
 
 }  // namespace nncc

@@ -65,7 +65,12 @@ class Loader {
       diags_.error(imported_at, "cannot read `" + path + "`: " + problem);
       return;
     }
-    const SourceFile& source = sources_.add(path == "-" ? "<stdin>" : path, std::move(text));
+    load_text(path, std::move(text), path == "-" ? "<stdin>" : path, imported_at);
+  }
+
+  void load_text(const std::string& path, std::string text, const std::string& name,
+                 SourceRange imported_at) {
+    const SourceFile& source = sources_.add(name, std::move(text));
     size_t bad = 0;
     if (!llvm::json::isUTF8(source.text, &bad)) {
       const auto at = static_cast<uint32_t>(bad);
@@ -135,6 +140,16 @@ std::shared_ptr<const Program> parse_program(const std::string& path, SourceMana
   Loader loader(sources, diags, *program);
   loader.library();
   loader.load(path, {});
+  if (diags.has_errors()) return nullptr;
+  return program;
+}
+
+std::shared_ptr<const Program> parse_program_text(const std::string& name, std::string text,
+                                                  SourceManager& sources, Diagnostics& diags) {
+  auto program = std::make_shared<Program>();
+  Loader loader(sources, diags, *program);
+  loader.library();
+  loader.load_text("-", std::move(text), name, {});
   if (diags.has_errors()) return nullptr;
   return program;
 }

@@ -6,9 +6,10 @@
 
 #include "llvm/Support/Path.h"
 #include "llvm/Support/raw_ostream.h"
+#include "tools/driver.h"
+#include "tools/list_library.h"
 #include "tools/options.h"
 #include "tools/pass_options.h"
-#include "tools/driver.h"
 
 namespace nncc {
 namespace {
@@ -83,7 +84,10 @@ OptionParser option_parser(Arguments& a) {
   add_pass_options(line, a.driver.pipeline);
 
   line.group("Information");
-  line.flag("list-library", "the functions of the standard library", a.list_library);
+  line.flag("list-library",
+            "the primitives and the functions of the standard library,\nand which of them have kernels and "
+            "gradients",
+            a.list_library);
   line.flag("list-ops", "the primitives", a.list_ops);
   line.flag("list-passes", "the passes", a.list_passes);
   line.flag("list-targets", "the processors", a.list_targets);
@@ -100,7 +104,7 @@ bool print_information(const Arguments& a, const OptionParser& line) {
   };
   if (a.help) return out << line.help(), true;
   if (a.version) return out << "nncc " << NNCC_VERSION << '\n', true;
-  if (a.list_library) return list(library_signatures()), true;
+  if (a.list_library) return out << list_library(), true;
   if (a.list_targets) return list(list_targets()), true;
   if (a.list_ops) return out << list_ops(), true;
   if (a.list_passes) return out << list_passes(), true;

@@ -99,23 +99,5 @@ TEST_F(ProgramTest, LibraryIsThere) {
   EXPECT_EQ(print_program(*program), "");
 }
 
-TEST(Library, SignaturesLeaveOutHelpers) {
-  const auto lines = library_signatures();
-  EXPECT_NE(std::find(lines.begin(), lines.end(),
-                      "fn dense(x: f32[..s, k], units: int, bias: bool = true, init: fn = glorot_uniform) -> "
-                      "f32[..s, units]"),
-            lines.end());
-  for (const std::string& line : lines)
-    EXPECT_TRUE(line.starts_with("fn _") + line.starts_with("optimizer _") == 0) << line;
-}
-
-TEST(Library, EverySignatureIsDocumented) {
-  std::ifstream in(NNCC_SOURCE_DIR "/docs/library.md");
-  const std::string page(std::istreambuf_iterator<char>(in), {});
-  ASSERT_FALSE(page.empty());
-  for (const std::string& line : library_signatures())
-    EXPECT_NE(page.find("`" + line + "`"), std::string::npos) << "docs/library.md lacks `" << line << "`";
-}
-
 }  // namespace
 }  // namespace nncc
