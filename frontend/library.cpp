@@ -66,9 +66,11 @@ std::string listed(const std::vector<std::string>& parts, const std::string& bet
   return text;
 }
 
-// A scalar that depends on every element.
+// A scalar that depends on every element, and whose gradient does too.
 constexpr const char* kSummary =
-    "fn summary(y) { return sum(y * reshape(cos(1.7 * cast(iota(prod(shape(y))), f32) + 0.3), shape(y))) }\n";
+    "fn summary(y) {\n"
+    "  return sum(sin(y + 0.7) * reshape(cos(1.7 * cast(iota(prod(shape(y))), f32) + 0.3), shape(y)))\n"
+    "}\n";
 
 std::string training(const std::string& inputs, const std::string& arguments, const std::string& stages) {
   return "train step(" + inputs + ") {\n  loss = example(" + arguments + ")\n  minimize loss with " + stages +
