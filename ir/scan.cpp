@@ -50,10 +50,9 @@ void set_arguments(Graph& body, std::vector<Graph::Argument> arguments) {
   std::set<std::string> names;
   for (size_t i = 0; i < body.arguments.size(); ++i) {
     Graph::Argument& argument = body.arguments[i];
-    if (!names.insert(argument.name).second) {
-      argument.name += "_" + std::to_string(i);
-      names.insert(argument.name);
-    }
+    const std::string wanted = argument.name;
+    for (size_t number = i; !names.insert(argument.name).second; ++number)
+      argument.name = wanted + "_" + std::to_string(number);
     body.set_attribute(argument.value.node, Attr::Index, static_cast<int64_t>(i));
   }
   body.erase_dead();
