@@ -317,7 +317,7 @@ class Distributor {
         ++s;
         continue;
       }
-      after_.push_back(*s);
+      if (s->outer) after_.push_back(*s);  // else a term of a sum
       s = scan_.stacked.erase(s);
       context_.count("values computed after scans");
       changed_ = true;
