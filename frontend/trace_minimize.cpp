@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "frontend/tracer.h"
+#include "ir/scan.h"
 
 namespace nncc {
 
@@ -16,16 +17,45 @@ struct GlobalNorm {
   std::map<DType, Value> placeholders;  // what stands for the norm until the stage ends
 };
 
-// Parameters' values read by `loss` along paths that a gradient flows through.
-std::set<NodeId> differentiable_ancestors(const Graph& graph, Value loss) {
-  std::set<NodeId> seen;
-  std::vector<Value> work{loss};
+// The values that those of `ends` are computed from along paths that a gradient flows through. Through a loop
+// they are those of its step.
+std::set<Value> differentiable_ancestors(const Module& module, const Graph& graph,
+                                         const std::vector<Value>& ends);
+
+// The operands of a scan that its results `wanted` need, as far as a gradient flows.
+std::vector<Value> reached_operands(const Module& module, const Node& scan, std::set<int> wanted) {
+  const Graph& step = module.find_function(scan.attributes.string(Attr::Symbol))->body;
+  const ScanParts parts = scan_parts(scan);
+  for (;;) {
+    std::vector<Value> ends;
+    for (const int result : wanted) ends.push_back(step.results[result].value);
+    const std::set<Value> reached = differentiable_ancestors(module, step, ends);
+    std::vector<Value> operands;
+    bool again = false;
+    for (int i = 0; i < static_cast<int>(scan.operands.size()); ++i) {
+      if (!reached.count(step.arguments[i].value)) continue;
+      operands.push_back(scan.operands[i]);
+      again = (parts.is_carry(i) && wanted.insert(i).second) || again;
+    }
+    if (!again) return operands;
+  }
+}
+
+std::set<Value> differentiable_ancestors(const Module& module, const Graph& graph,
+                                         const std::vector<Value>& ends) {
+  std::set<Value> seen;
+  std::map<NodeId, std::set<int>> wanted;  // results of scans
+  std::vector<Value> work = ends;
   while (!work.empty()) {
     const Value v = work.back();
     work.pop_back();
-    if (!is_float(graph.type(v).dtype) || graph[v.node].op == Op::StopGradient) continue;
-    if (!seen.insert(v.node).second) continue;
-    for (const Value operand : graph[v.node].operands) work.push_back(operand);
+    const Node& node = graph[v.node];
+    if (!is_float(graph.type(v).dtype) || node.op == Op::StopGradient) continue;
+    if (!seen.insert(v).second) continue;
+    if (node.op == Op::Scan) wanted[v.node].insert(v.result);
+    const std::vector<Value> operands =
+        node.op == Op::Scan ? reached_operands(module, node, wanted[v.node]) : node.operands;
+    work.insert(work.end(), operands.begin(), operands.end());
   }
   return seen;
 }
@@ -85,11 +115,10 @@ void Tracer::no_parameters(const std::string& path, SourceRange range) {
 }
 
 std::vector<Variable*> Tracer::minimized_parameters(const ast::Minimize& n, Value loss) {
-  const auto reached = differentiable_ancestors(context_->graph(), loss);
   std::set<std::string> names;
-  for (const NodeId node : reached)
-    if (context_->graph()[node].op == Op::Variable)
-      names.insert(context_->graph()[node].attributes.string(Attr::Symbol));
+  for (const Value v : differentiable_ancestors(*module_, context_->graph(), {loss}))
+    if (context_->graph()[v.node].op == Op::Variable)
+      names.insert(context_->graph()[v.node].attributes.string(Attr::Symbol));
   std::vector<Variable*> all;
   for (Variable& v : module_->variables)
     if (v.kind == VariableKind::Parameter && names.count(v.name)) all.push_back(&v);
@@ -306,8 +335,8 @@ AbstractValue Tracer::gradient(const AbstractValue& loss, const AbstractValue& x
     throw OpError("`grad` differentiates a scalar of floats, found " + loss.describe(), 0);
   if (!x.is_tensor() || !is_float(x.tensor().type.dtype))
     throw OpError("`grad` is with respect to a tensor of floats, found " + x.describe(), 1);
-  const auto reached = differentiable_ancestors(context_->graph(), loss.tensor().value);
-  if (!reached.count(x.tensor().value.node))
+  const auto reached = differentiable_ancestors(*module_, context_->graph(), {loss.tensor().value});
+  if (!reached.count(x.tensor().value))
     throw OpError("the first argument of `grad` does not depend on this one", 1);
   const NodeId node = context_->builder.add_multi(
       Op::Gradient, std::vector<Value>{loss.tensor().value, x.tensor().value}, {x.tensor().type});

@@ -135,6 +135,20 @@ TEST(Minimize, WhatStopGradientHidesStays) {
   EXPECT_EQ(program.module->find_entry("t")->graph.updates[0].variable, "a.w");
 }
 
+TEST(Minimize, WhatALoopDoesNotUseForTheLossStays) {
+  Session session(kModels + R"(train t() -> f32 {
+  ys, zs = scan i in ones([3]) axis 0 carry (h = 0.0, k = 1.0) {
+    h = h + k
+    k = k * i * sum(a())
+    yield h, k * sum(b())
+  }
+  minimize sum(ys) with l2_decay(0.5) |> sgd(0.1)
+  return sum(zs) })");
+  session.run("t");
+  EXPECT_NE(session.first("a.w"), 2);
+  EXPECT_EQ(session.first("b.w"), 3);
+}
+
 TEST(Minimize, PenaltiesSumOverWeightsAlone) {
   Session session(R"(
 model m(x: f32[1, 2]) { return dense(x, 2) }
