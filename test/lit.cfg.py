@@ -6,7 +6,7 @@ import lit.formats
 config.name = "nncc"
 config.test_format = lit.formats.ShTest(execute_external=False)
 config.suffixes = [".nn", ".nnir", ".test"]
-config.excludes = ["Inputs", "programs", "data"]  # what tests read
+config.excludes = ["Inputs", "programs", "data", "corpus"]  # what tests read
 config.test_source_root = os.path.dirname(__file__)
 config.test_exec_root = os.path.join(config.nncc_build_dir, "test")
 config.environment["PATH"] = os.pathsep.join(
