@@ -161,6 +161,25 @@ class Lion(torch.optim.Optimizer):
                 s["m"].mul_(group["beta2"]).add_((1 - group["beta2"]) * w.grad)
 
 
+class Rule(torch.optim.Optimizer):
+    """update(w, g, state, step) gives the next w; `before` are stages (weights, gradients) -> gradients, `after` is one for weights."""
+
+    def __init__(self, parameters, update, before=(), after=None):
+        super().__init__(parameters, {})
+        self.update, self.before, self.after, self.count = update, before, after, 0
+
+    @torch.no_grad()
+    def step(self):
+        self.count += 1
+        weights = [w for w in self.param_groups[0]["params"] if w.grad is not None]
+        gradients = [w.grad for w in weights]
+        for stage in self.before:
+            gradients = stage(weights, gradients)
+        following = [self.update(w, g, self.state[w], self.count) for w, g in zip(weights, gradients)]
+        for w, v in zip(weights, following):
+            w.copy_(self.after(v) if self.after else v)
+
+
 def recurrent(kernel, w, path, x, reverse, *states):
     """PyTorch's own recurrent layer of one direction on [batch, time, k]."""
     matrices = [w[path + ".weight_input"].T, w[path + ".weight_hidden"].T]
@@ -390,5 +409,8 @@ def main(description, cases):
                 failed += not check(name, case, options, folder)
             except subprocess.CalledProcessError as error:
                 print(f"FAIL {name:12} {' '.join(error.cmd[:2])} ended with {error.returncode}")
+                failed += 1
+            except Exception as error:  # the other cases still count
+                print(f"FAIL {name:12} {error!r}")
                 failed += 1
     sys.exit(1 if failed else 0)
