@@ -17,8 +17,8 @@ using Halide::Var;
 
 namespace {
 
-// Halide 14 forgets to guard a tuple, and an update that reads its own element more than once as those of
-// extrema do, where the tail has one lane.
+// Halide 14 forgets to guard a tuple, an update that reads its own element more than once as those of extrema
+// do, and what is made of an element read more than once, where the tail has one lane.
 bool has_forgotten_tail(int64_t extent, int V, int64_t values) {
   return values > 1 && extent > V && extent % V == 1;
 }
@@ -157,7 +157,8 @@ Pipeline schedule_column_reduction(Lowering& lowering, const ScheduleOptions& op
     if (plan.parallel_columns && options.parallel) out.parallel(co);
   }
   if (large && options.parallel && plan.batch > 1 && blocks == 1) out.parallel(n);
-  vectorized(out, plan.chunk < plan.columns ? ci : c, plan.chunk, static_cast<int64_t>(values.size()));
+  const bool is_sum_alone = values.size() == 1 && body.results[0].value.node == reductions[0];
+  vectorized(out, plan.chunk < plan.columns ? ci : c, plan.chunk, is_sum_alone ? 1 : 2);
   if (has_total) {
     total.compute_at(out, at).bound_extent(c, plan.chunk);
     vectorized(total, c, plan.chunk, sums_at_once);

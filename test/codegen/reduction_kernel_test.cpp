@@ -76,6 +76,39 @@ TEST(Reductions, SpecialValues) {
   cases.run();
 }
 
+// Where one column is left after whole vectors, what is made of the sums stays within the result.
+TEST(Reductions, OneColumnMoreThanVectors) {
+  std::mt19937_64 random(5);
+  KernelCases cases;
+  for (const DType dtype : {DType::I32, DType::F32}) {
+    for (const int64_t columns : {9, 17, 49}) {
+      for (const Op op : {Op::ReduceSum, Op::ReduceMax}) {
+        const Literal x = random_literal({dtype, {5, columns}}, random);
+        const auto reduced = [=](GraphBuilder& b, const Values& v) { return b.reduce(op, v[0], {0}); };
+        const std::string name = std::string(op_info(op).name) + " " + x.type().str();
+        cases.add(name + " div", {x}, {64, 1e-4}, [=](GraphBuilder& b, const Values& v) {
+          const Value sum = reduced(b, v);
+          return Values{b.div(sum, b.splat(b.type(sum), 2))};
+        });
+        cases.add(name + " of quotients", {x}, {64, 1e-4}, [=](GraphBuilder& b, const Values& v) {
+          return Values{b.reduce(op, b.div(v[0], b.splat(b.type(v[0]), 2)), {0})};
+        });
+        cases.add(name + " square", {x}, {64, 1e-4}, [=](GraphBuilder& b, const Values& v) {
+          const Value sum = reduced(b, v);
+          return Values{b.mul(sum, sum)};
+        });
+        cases.add(name + " select", {x}, {64, 1e-4}, [=](GraphBuilder& b, const Values& v) {
+          const Value sum = reduced(b, v), one = b.splat(b.type(sum), 1);
+          return Values{b.select(b.add(Op::Gt, {sum, one}), b.add(sum, one), b.sub(one, sum))};
+        });
+        cases.add(name + " abs", {x}, {64, 1e-4},
+                  [=](GraphBuilder& b, const Values& v) { return Values{b.add(Op::Abs, {reduced(b, v)})}; });
+      }
+    }
+  }
+  cases.run();
+}
+
 // Softmax, its loss and gradient, and norms, for rows shorter and longer than a vector.
 // What is the same at every place counts at every place.
 TEST(Reductions, OfWhatDoesNotVary) {
