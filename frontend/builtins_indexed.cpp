@@ -13,10 +13,24 @@ TensorValue index_argument(BuiltinCall& call, int i) {
   return index;
 }
 
+// What is known at compile time need not wait for the entry to find out.
+void check_constant_index(BuiltinCall& call, int i, int64_t extent) {
+  if (!call[i].is_int()) return;
+  const int64_t index = call[i].integer();
+  if (index < 0 || index >= extent)
+    throw OpError("`" + call.builtin.parameters[i].name + "` of `" + call.builtin.name + "` is " +
+                      std::to_string(index) + ", and only 0 to " + std::to_string(extent - 1) +
+                      " can be looked up",
+                  i);
+}
+
 AbstractValue gather(BuiltinCall& call) {
   const TensorValue x = call.tensor(0);
   if (x.type.rank() == 0) call.fail(0, "a tensor with an axis");
-  return tensor_gather(call.context, x, index_argument(call, 1), call.axis(2, x.type.rank()));
+  const TensorValue index = index_argument(call, 1);
+  const int64_t axis = call.axis(2, x.type.rank());
+  check_constant_index(call, 1, x.type.shape[axis]);
+  return tensor_gather(call.context, x, index, axis);
 }
 
 // Along axis 0 of a tensor of zeros.
@@ -24,6 +38,7 @@ AbstractValue scatter_add(BuiltinCall& call) {
   const Shape shape = call.shape(0);
   if (shape.empty()) call.fail(0, "a shape with an axis");
   const TensorValue index = index_argument(call, 1), values = call.tensor(2);
+  check_constant_index(call, 1, shape[0]);
   if (values.type.dtype == DType::Bool) call.fail(2, "a tensor of numbers");
   Shape expected = index.type.shape;
   expected.insert(expected.end(), shape.begin() + 1, shape.end());

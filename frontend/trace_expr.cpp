@@ -10,8 +10,14 @@ AbstractValue Tracer::eval_single(const ast::Expr& e) {
   AbstractValue v = eval(e);
   if (v.is_results())
     fail(e.range, "expected one value, found " + count_text(v.result_values().size(), "result"));
-  if (v.is_nothing()) fail(e.range, "this call gives no value");
+  if (v.is_nothing()) fail_without_value(e);
   return v;
+}
+
+void Tracer::fail_without_value(const ast::Expr& e) {
+  if (std::holds_alternative<ast::ScanExpr>(e.node))
+    fail(e.range, "this `scan` gives no value: its steps yield none");
+  fail(e.range, "this call gives no value");
 }
 
 AbstractValue Tracer::eval(const ast::Expr& e) {

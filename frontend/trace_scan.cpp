@@ -1,5 +1,6 @@
 // Loops over time: the body is traced once, into a step function.
 #include <algorithm>
+#include <set>
 
 #include "frontend/tracer.h"
 #include "ir/scan.h"
@@ -44,6 +45,16 @@ bool Tracer::check_yields(const ast::Block& block) {
   return yields;
 }
 
+void Tracer::check_scan_names(const ast::ScanExpr& n) {
+  std::set<std::string> names;
+  const auto check = [&](const ast::Name& name) {
+    if (!names.insert(name.text).second)
+      fail(name.range, "two of the names of this `scan` are `" + name.text + "`");
+  };
+  for (const ast::Name& name : n.names) check(name);
+  for (const auto& [name, first] : n.carry) check(name);
+}
+
 void Tracer::exec_yield(const ast::Yield& n, SourceRange range) {
   if (!frame_->yields) fail(range, "`yield` stands in a `scan`");
   for (const auto& e : n.values) {
@@ -83,6 +94,7 @@ std::vector<TensorValue> Tracer::scanned_sequences(const ast::ScanExpr& n, int64
 AbstractValue Tracer::eval_scan(const ast::ScanExpr& n, SourceRange range) {
   if (!context_) fail(range, "a `scan` does not give a constant");
   const bool yields = check_yields(*n.body);
+  check_scan_names(n);
   const int64_t axis = eval_int(*n.axis, "an axis");
   const std::vector<TensorValue> sequences = scanned_sequences(n, axis);
   std::vector<Value> first;

@@ -101,7 +101,7 @@ void Tracer::exec_assign(const ast::Assign& n, SourceRange range) {
     if (v.is_results())
       fail(range, "expected one value for `" + n.targets[0].text + "`, found " +
                       count_text(v.result_values().size(), "result"));
-    if (v.is_nothing()) fail(n.value->range, "this call gives no value");
+    if (v.is_nothing()) fail_without_value(*n.value);
     assign(n.targets[0], v, n.value->range);
     return;
   }
@@ -140,7 +140,9 @@ void Tracer::assign_state(Binding& binding, const ast::Name& name, const Abstrac
   const Variable& variable = *module_->find_variable(binding.variable);
   set_location(range);
   const TensorValue t =
-      coerce_exact(v, variable.type, range, "the state `" + name.text + "`", variable.location.range);
+      coerce_exact(v, variable.type, range,
+                   "the " + std::string(variable_kind_name(variable.kind)) + " `" + name.text + "`",
+                   variable.location.range);
   if (variable.kind == VariableKind::State && !context_->training())
     return;  // goes on meaning the saved value
   if (context_->kind == GraphContext::Kind::Scan)

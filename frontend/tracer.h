@@ -61,6 +61,7 @@ class Tracer {
   bool is_new_message(SourceRange, const std::string& message);
   [[noreturn]] void fail(SourceRange, const std::string& message);
   [[noreturn]] void fail(SourceRange, const OpError&);
+  [[noreturn]] void fail_without_value(const ast::Expr&);
   // Runs `body`, reporting an OpError at `range`.
   template <typename F>
   auto at(SourceRange range, F&& body) -> decltype(body()) {
@@ -152,6 +153,7 @@ class Tracer {
   void exec_yield(const ast::Yield&, SourceRange);
   // Whether a step that runs the block yields; an error if that depends on the path it takes.
   bool check_yields(const ast::Block&);
+  void check_scan_names(const ast::ScanExpr&);  // all differ
 
   // --- trace_entry.cpp
   void check_declarations();

@@ -15,6 +15,9 @@ train fit(text: i32[2, 4]) -> f32 {
   minimize loss with adam(0.1)
   return loss
 }
+model tree(text: i32[2, 4], x: f32[9]) -> f32 {
+  return hierarchical_softmax(reshape(x[:8], [2, 4, 1]), text, 5, 3)
+}
 // Only known while it runs, and in a loop.
 model computed(text: i64[2, 4], table: f32[9]) -> f32[4] {
   memory calls: f32 = zeros()
@@ -54,6 +57,12 @@ TEST_F(Indices, AreNamedWithTheirPlace) {
                         "fit: text[1, 2] is 7, and only 0 to 6 can be looked up");
   expect_error<int32_t>("fit", {0, 1, 2, -1, 4, 5, 9, 6}, "fit: text[0, 3] is -1, and only 0 to 6");
   expect_error<int32_t>("words", {0, 1, 2, 3, 4, 5, 6, 1000}, "words: text[1, 3] is 1000");
+}
+
+// Not even where a number that is no word would lead to another place in the tree.
+TEST_F(Indices, OfWordsInATree) {
+  expect_error<int32_t>("tree", {0, 1, 2, -1, 4, 0, 0, 0}, "tree: text[0, 3] is -1, and only 0 to 4");
+  expect_error<int32_t>("tree", {0, 1, 2, 3, 5, 0, 0, 0}, "tree: text[1, 0] is 5, and only 0 to 4");
 }
 
 TEST_F(Indices, AreCheckedInLoops) {
