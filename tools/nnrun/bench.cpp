@@ -47,23 +47,26 @@ std::vector<double> time_calls(const nn::Entry<-1>& entry, const std::vector<nn:
   return times;
 }
 
-// The median time of each kernel.
+// The median of the time that each kernel takes in a run.
 std::vector<double> time_kernels(const nn::Entry<-1>& entry, const std::vector<nn::View>& inputs,
                                  double seconds) {
   const auto kernels = static_cast<size_t>(entry.info().num_kernels);
   std::vector<std::vector<double>> times(kernels);
+  std::vector<double> of_run(kernels);  // a kernel in a loop: all its calls
   constexpr size_t kFewest = 5, kMost = 20000;
   size_t calls = 0;
   for (const auto start = Clock::now(); calls < kFewest || (seconds_since(start) < seconds && calls < kMost);
        ++calls) {
+    std::fill(of_run.begin(), of_run.end(), 0);
     auto last = Clock::now();
     entry.run_profiled(
         [&](int kernel) {
           const auto now = Clock::now();
-          times[static_cast<size_t>(kernel)].push_back(std::chrono::duration<double>(now - last).count());
+          of_run[static_cast<size_t>(kernel)] += std::chrono::duration<double>(now - last).count();
           last = Clock::now();
         },
         inputs);
+    for (size_t i = 0; i < kernels; ++i) times[i].push_back(of_run[i]);
   }
   std::vector<double> medians;
   for (const auto& of_kernel : times) medians.push_back(of_kernel.empty() ? 0 : quantile(of_kernel, 0.5));
