@@ -26,7 +26,7 @@ std::set<Value> differentiable_ancestors(const Module& module, const Graph& grap
 std::vector<Value> reached_operands(const Module& module, const Node& scan, std::set<int> wanted) {
   const Graph& step = module.find_function(scan.attributes.string(Attr::Symbol))->body;
   const ScanParts parts = scan_parts(scan);
-  for (;;) {
+  for (int64_t steps = 1;; ++steps) {  // counted from the last one
     std::vector<Value> ends;
     for (const int result : wanted) ends.push_back(step.results[result].value);
     const std::set<Value> reached = differentiable_ancestors(module, step, ends);
@@ -37,7 +37,7 @@ std::vector<Value> reached_operands(const Module& module, const Node& scan, std:
       operands.push_back(scan.operands[i]);
       again = (parts.is_carry(i) && wanted.insert(i).second) || again;
     }
-    if (!again) return operands;
+    if (!again || steps == parts.steps) return operands;
   }
 }
 

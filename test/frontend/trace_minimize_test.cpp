@@ -142,7 +142,13 @@ TEST(Minimize, WhatALoopDoesNotUseForTheLossStays) {
     k = k * i * sum(a())
     yield h, k * sum(b())
   }
-  minimize sum(ys) with l2_decay(0.5) |> sgd(0.1)
+  // Of a single step nothing goes on to another.
+  once = scan i in ones([1]) axis 0 carry (h = 1.0) {
+    y = h
+    h = h * sum(b())
+    yield y
+  }
+  minimize sum(ys) + sum(once) with l2_decay(0.5) |> sgd(0.1)
   return sum(zs) })");
   session.run("t");
   EXPECT_NE(session.first("a.w"), 2);
