@@ -82,7 +82,9 @@ void compare(const std::string& stage, const History& expected, const History& f
       if (difference(a.results[k], b.results.at(k)) > tolerance)
         throw Failure{{stage, a.names[k] + when + first_difference(a.results[k], b.results[k])}};
     for (const auto& [name, value] : a.variables)
-      if (b.variables.count(name) && difference(value, b.variables.at(name)) > tolerance)
+      // Loops that draw numbers for nothing count a step, too.
+      if (b.variables.count(name) && (value.is_float() || stage != "unrolled") &&
+          difference(value, b.variables.at(name)) > tolerance)
         throw Failure{{stage, name + when + first_difference(value, b.variables.at(name))}};
   }
 }

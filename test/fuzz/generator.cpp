@@ -13,12 +13,13 @@ Generator::Generator(uint64_t seed) : random_(seed * 7919 + 17) { program_.seed 
 
 Program Generator::make() {
   Scope scope{&program_.statements, {}};
+  if (chance(0.03)) most_ = 8000;  // several threads share these
   for (int64_t i = between(1, 3); i > 0; --i)
     program_.inputs.push_back({fresh("x"), DType::F32, some_shape()});
   if (chance(0.5))
     program_.inputs.push_back({fresh("x"), chance(0.5) ? DType::I32 : DType::I64, some_shape()});
   scope.values = program_.inputs;
-  for (int64_t i = between(2, 8); i > 0; --i) grow(scope);
+  for (int64_t i = between(2, most_ > 1000 ? 4 : 8); i > 0; --i) grow(scope);
   std::set<std::string> used;
   const std::function<void(const std::vector<Statement>&)> walk =
       [&](const std::vector<Statement>& statements) {
@@ -49,10 +50,12 @@ Program Generator::make() {
 
 Shape Generator::some_shape() {
   static const int64_t ranks[] = {0, 1, 2, 2, 2, 2, 3, 3, 3, 4, 5};
+  static const int64_t large[] = {2, 3, 5, 8, 16, 31, 32, 64, 65, 100, 130, 257};
   static const int64_t extents[] = {1, 2, 3, 4, 5, 7, 8, 2, 3, 5, 9, 16, 17, 33};
   Shape shape(ranks[below(std::size(ranks))]);
-  for (int64_t& e : shape) e = extents[below(std::size(extents))];
-  while (num_elements(shape) > kMostElements) shape[below(shape.size())] = between(1, 2);
+  for (int64_t& e : shape)
+    e = most_ > 1000 ? large[below(std::size(large))] : extents[below(std::size(extents))];
+  while (num_elements(shape) > most_) shape[below(shape.size())] = between(1, 2);
   return shape;
 }
 
@@ -86,7 +89,7 @@ Name Generator::pick_float(Scope& s, size_t rank) {
   const Name v = pick_float(s);
   Shape shape = v.shape;
   for (size_t i = shape.size(); i < rank; ++i) shape.insert(shape.begin(), between(1, 4));
-  if (num_elements(shape) > 4 * kMostElements) shape = Shape(rank, 1);
+  if (num_elements(shape) > 4 * most_) shape = Shape(rank, 1);
   if (num_elements(shape) < num_elements(v.shape))
     return add_float(s, shape, "reshape(sum(" + v.text + ") * 0.1, " + str(shape) + ")");
   return add_float(s, shape, "broadcast(" + v.text + ", " + str(shape) + ") * 1");
@@ -232,7 +235,7 @@ void Generator::broadcast(Scope& s) {
   const auto both = [&](const Name& v) { return broadcast_shapes(x.shape, v.shape); };
   const Name y = *pick(s, [&](const Name& v) {
     const auto shape = v.dtype == DType::F32 ? both(v) : std::nullopt;
-    return shape && num_elements(*shape) <= 4 * kMostElements;
+    return shape && num_elements(*shape) <= 4 * most_;
   });
   if (chance(0.3)) {
     Shape shape = x.shape;
@@ -375,7 +378,7 @@ void Generator::join(Scope& s) {
     list += ", " + y.text;
     shape[axis] += y.shape[axis];
   }
-  if (num_elements(shape) > 4 * kMostElements) return unary(s);
+  if (num_elements(shape) > 4 * most_) return unary(s);
   const Name joined = add_float(s, shape, "concat([" + list + "], axis = " + n(axis) + ")");
   // A product of several inputs side by side.
   if (axis + 1 == static_cast<int64_t>(shape.size()) && shape.size() >= 2 && chance(0.6)) {
@@ -398,7 +401,7 @@ void Generator::pad(Scope& s) {
     widths += (widths.empty() ? "[" : ", [") + n(before) + ", " + n(after) + "]";
     e += before + after;
   }
-  if (num_elements(shape) > 4 * kMostElements) return unary(s);
+  if (num_elements(shape) > 4 * most_) return unary(s);
   add_float(s, shape, "pad(" + x.text + ", [" + widths + "], value = " + one_of({"0", "0.5", "-1"}) + ")");
 }
 

@@ -8,8 +8,6 @@
 
 namespace nncc::fuzz {
 
-inline constexpr int64_t kMostElements = 600;
-
 inline std::string n(int64_t number) { return std::to_string(number); }
 // "{}" stands for x, "[]" for y.
 inline std::string filled(const std::string& pattern, const std::string& x, const std::string& y = "") {
@@ -90,6 +88,7 @@ class Generator {
 
   std::mt19937_64 random_;
   Program program_;
+  int64_t most_ = 600;  // elements of an input; values have up to four times as many
   int serial_ = 0;
 };
 

@@ -42,7 +42,7 @@ void Generator::product(Scope& s) {
   }
   static const int64_t columns[] = {1, 2, 3, 4, 5, 8, 10, 17, 32};
   shape.back() = columns[below(std::size(columns))];
-  if (num_elements(shape) > 2 * kMostElements) shape.back() = 2;
+  if (num_elements(shape) > 2 * most_) shape.back() = 2;
   if (rank >= 2 && chance(0.7))
     add_float(s, shape, x.text + " @ " + parameter(s, {k, shape.back()}) + scale);
   else
@@ -58,7 +58,7 @@ void Generator::gates(Scope& s) {
   const int64_t parts = between(2, 4), width = between(1, 5);
   Shape shape = x.shape;
   shape.back() = parts * width;
-  if (num_elements(shape) > 2 * kMostElements) return unary(s);
+  if (num_elements(shape) > 2 * most_) return unary(s);
   const Name sums =
       add_float(s, shape, x.text + " @ " + parameter(s, {x.shape.back(), shape.back()}) + " * 0.5");
   shape.back() = width;
@@ -82,7 +82,7 @@ void Generator::gather(Scope& s) {
   Shape shape(x.shape.begin(), x.shape.begin() + axis);
   shape.insert(shape.end(), i.shape.begin(), i.shape.end());
   shape.insert(shape.end(), x.shape.begin() + axis + 1, x.shape.end());
-  if (num_elements(shape) > 4 * kMostElements || shape.size() > 6) return;
+  if (num_elements(shape) > 4 * most_ || shape.size() > 6) return;
   if (chance(0.5)) {
     add_float(s, shape, "gather(" + x.text + ", " + i.text + ", axis = " + n(axis) + ")");
     return;
@@ -106,7 +106,7 @@ void Generator::scatter(Scope& s) {
   const size_t lead = values.shape.empty() ? 0 : 1 + below(std::min<size_t>(values.shape.size(), 2));
   Shape shape(values.shape.begin() + static_cast<int64_t>(lead), values.shape.end());
   shape.insert(shape.begin(), between(1, 7));
-  if (num_elements(shape) > 4 * kMostElements) return;
+  if (num_elements(shape) > 4 * most_) return;
   const std::string text =
       index(s, Shape(values.shape.begin(), values.shape.begin() + static_cast<int64_t>(lead)), shape[0]);
   add_float(s, shape, "scatter_add(" + str(shape) + ", " + text + ", " + values.text + ")");
@@ -143,7 +143,7 @@ void Generator::convolution(Scope& s) {
     shape.push_back((all - ((size - 1) * dilation.back() + 1)) / strides.back() + 1);
     padding += (padding.empty() ? "[" : ", [") + n(before) + ", " + n(after) + "]";
   }
-  if (num_elements(shape) > 4 * kMostElements || num_elements(w) > 1500) return unary(s);
+  if (num_elements(shape) > 4 * most_ || num_elements(w) > 1500) return unary(s);
   add_float(s, shape,
             "conv(" + x.text + ", " + parameter(s, w) + " , stride = " + str(strides) + ", padding = [" +
                 padding + "], dilation = " + str(dilation) + ", groups = " + n(groups) + ") * 0.3");
@@ -208,6 +208,8 @@ void Generator::gradient(Scope& s) {
   };
   const auto x = pick(s, own), y = pick(s, own);
   if (!x || !y) return unary(s);
+  // What a loop carried last is a value of its own; written out it is the one that was computed.
+  if (x->text[0] == 'h') program_.unrollable = false;
   const Name loss =
       add_float(s, {}, "mean(tanh(" + y->text + ") * 2) + mean(" + x->text + " * tanh(" + x->text + "))");
   add_float(s, x->shape, "grad(" + loss.text + ", " + x->text + ")");

@@ -42,8 +42,8 @@ void Generator::loop(Scope& s) {
   const int64_t carries = chance(0.15) ? 0 : between(1, 3);
   for (int64_t i = 0; i < carries; ++i) {
     Loop::Carry carry;
-    const auto value = pick(
-        s, [](const Name& v) { return num_elements(v.shape) <= kMostElements && v.dtype != DType::Bool; });
+    const auto value =
+        pick(s, [&](const Name& v) { return num_elements(v.shape) <= most_ && v.dtype != DType::Bool; });
     const int way = static_cast<int>(below(4));
     if (value && way == 0) {
       carry.name = add_name("h", value->dtype, value->shape);
@@ -80,7 +80,7 @@ void Generator::loop(Scope& s) {
   for (int64_t i = 0; i < yields; ++i) {
     const auto own = pick(body, [&](const Name& v) {
       return static_cast<int64_t>(v.shape.size()) >= axis &&
-             num_elements(v.shape) * loop->steps <= 4 * kMostElements &&
+             num_elements(v.shape) * loop->steps <= 4 * most_ &&
              std::find(body.own.begin(), body.own.end(), v.text) != body.own.end();
     });
     if (!own) continue;
@@ -115,7 +115,7 @@ void Generator::recurrent_step(Scope& s, Loop& loop) {
   const int64_t parts = chance(0.5) ? 1 : between(2, 4);
   Shape wide = h.shape;
   wide.back() = parts * k;
-  if (num_elements(wide) > 2 * kMostElements) return unary(s);
+  if (num_elements(wide) > 2 * most_) return unary(s);
   Name sums;
   if (chance(0.5)) {
     const Name joined = add_float(

@@ -36,6 +36,8 @@ CheckOptions options_for(const Program& program, const Options& options) {
       options.compile_every && program.seed / 2 % options.compile_every == 0;  // odd ones are f32
   // Numbers in f32 may fall on the other side of a bound.
   if (program.smooth && program.seed % 2) check.float_type = DType::F32;
+  if (program.seed % 8 == 3) check.target = "x86-64-v3";
+  if (program.seed % 16 == 9) check.target = "x86-64-v2";
   if (program.seed % 16 == 6) check.opt_level = 1;
   if (program.seed % 16 == 12) check.opt_level = 0;
   return check;
