@@ -151,6 +151,8 @@ std::vector<Variable*> Tracer::minimized_parameters(const ast::Minimize& n, Valu
 
 void Tracer::exec_minimize(const ast::Minimize& n, SourceRange range) {
   if (frame_->function->kind != SymbolKind::Train) fail(range, "`minimize` stands in a train");
+  if (context_->kind == GraphContext::Kind::Scan)
+    fail(range, "`minimize` cannot stand in a `scan`: an entry trains its parameters once");
   const AbstractValue value = eval_single(*n.loss);
   if (!value.is_tensor() || value.tensor().type.rank() != 0 || !is_float(value.tensor().type.dtype))
     fail(n.loss->range, "`minimize` takes a scalar of floats, found " + value.describe());
