@@ -227,14 +227,16 @@ class Program:
 
     def __init__(self, name, case, options, folder):
         self.case, self.bin, self.prefix = case, options.bin, os.path.join(folder, name)
-        with open(os.path.join(ROOT, case.program)) as file:
-            text = file.read()
-        for old, new in case.edits:
-            assert old in text, f"{case.program} has no {old!r}"
-            text = text.replace(old, new)
-        self.source = self.prefix + ".nn"
-        with open(self.source, "w") as file:
-            file.write(text)
+        self.source = os.path.join(ROOT, case.program)
+        if case.edits:
+            with open(self.source) as file:
+                text = file.read()
+            for old, new in case.edits:
+                assert old in text, f"{case.program} has no {old!r}"
+                text = text.replace(old, new)
+            self.source = self.prefix + ".nn"
+            with open(self.source, "w") as file:
+                file.write(text)
         self.inputs = {key: f"{self.prefix}.{key}.npy" for key in case.inputs}
         self.save_inputs(np.float32)
 
@@ -302,7 +304,7 @@ def check(name, case, options, folder):
     start, end = (f"{program.prefix}.{when}.safetensors" for when in ("start", "end"))
     compiled = program.compile()
     variables = compiled[1]["variables"]
-    parameters, states = ([v["name"] for v in variables if v["kind"] == kind] for kind in ("parameter", "state"))
+    parameters, states = ([v["name"] for v in variables if v["kind"] in kinds] for kinds in (("parameter",), ("state", "memory")))
     program.run(compiled, case.entry, None, "--steps", "0", "--save", start)
     values = load_file(start)
     doubles, singles = (torch_steps(case, values, parameters, states, steps, t) for t in (torch.float64, torch.float32))
@@ -364,7 +366,7 @@ def torch_steps(case, values, parameters, states, steps, dtype):
     inputs = torch_inputs(case, dtype)
     optimizers, schedulers = [], []
     for _, paths, make in case.minimized:
-        trained = list(w.p.values()) if paths is None else w.of(paths)
+        trained = list(w.p.values()) if paths is None else w.of(*([paths] if isinstance(paths, str) else paths))
         optimizers.append((trained, make(trained)))
         if case.schedule:
             schedulers.append(torch.optim.lr_scheduler.LambdaLR(optimizers[-1][1], case.schedule))

@@ -8,7 +8,7 @@ Skipped, saying so (status 77), where torch, NumPy or safetensors is missing. Ex
 """
 import math
 
-from against_torch import Case, F, Rule, ints, long, main, np, real, rng, torch
+from against_torch import Case, F, Rule, gru, ints, long, lstm, main, np, real, rnn, rng, torch
 
 OWN = "test/interop/programs/"
 
@@ -396,6 +396,291 @@ def activations(w, x):
     return [torch.sin(a).mean() + (b * b).mean() * 0.01 + (c ** 3).mean() * 0.1 + (maxout(y) * maxout(y.flip(-1))).mean() + e.mean(), F.softmax(50 * y - 1000, -1).mean()]
 
 
+# ---- functions, recurrences, second derivatives -------------------------------------------------
+
+def snake(x, a=1.0):
+    return x + torch.sin(a * x) ** 2 / a
+
+
+def lists_and_functions(w, x, y, z):
+    def bottleneck(x, path, units):
+        if units >= 4:
+            return w.dense(torch.tanh(w.dense(x, path + ".dense")), path + ".dense_1")
+        return w.dense(x, path + ".dense") if units == 3 else x * units
+    h = x
+    for i in range(3):
+        h = snake(w.dense(h, "f.stack_of.dense" + (f"_{i}" if i else "")), 2.5)
+    u = x
+    for i in range(2):
+        u = F.relu(w.dense(u, "f.stack_of_1.dense" + (f"_{i}" if i else "")))
+    v = torch.maximum(u, 0.1 * u)
+    u = snake(v)
+    h = h + 0.5 * bottleneck(h, "f.residual.bottleneck", 5)
+    u = u + bottleneck(u, "f.residual_1.bottleneck", 3)
+    h, v = h, h.flip(1)
+    for c in [2, 3, 2]:
+        u = u + (1 / c * u + 0.25 * u ** 2) * 0.1
+    b = F.pad(u[:, :2] + u[:, :2] * 2, (0, 1), value=0.25)
+    return [F.mse_loss(h - 0.5 * v, y) + F.mse_loss(b, z), torch.tensor(6.5)]
+
+
+def recurrent(w, x, y):
+    a = rnn(w, "f.rnn_1", rnn(w, "f.rnn", x), reverse=True)
+    b = gru(w, "f.gru_1", gru(w, "f.gru", x), reverse=True)
+
+    def both(kernel, path, x):
+        return torch.cat([kernel(w, path + ".forward", x), kernel(w, path + ".backward", x, reverse=True)], -1)
+    m = both(rnn, "f.bidirectional_2", both(gru, "f.bidirectional_1", both(lstm, "f.bidirectional", x)))
+    h, c, g, d = torch.zeros(3, 5), torch.ones(3, 5), torch.zeros(3, 5), []
+    p = "f.lstm_cell"
+    for s in x.unbind(1):
+        h, c = torch._VF.lstm_cell(s, (h, c), w[p + ".weight_input"].T, w[p + ".weight_hidden"].T, w[p + ".bias"], torch.zeros(20))
+        g = gru_cell(w, h, g, "f.second")
+        d.append(rnn_cell(w, c, g, "f.rnn_cell"))
+    e = torch.cat([a, b, torch.stack(d, 1)[..., :3]], -1)
+    return [F.mse_loss(torch.cat([h, c], 1)[:, None] + e + m.mean(-1, keepdim=True), y)]
+
+
+def second_derivatives(w, x, image, index, direction):
+    def grad(y, x):
+        return torch.autograd.grad(y, x, create_graph=True)[0]
+    x, image = x.clone().requires_grad_(True), image.clone().requires_grad_(True)
+    h, hs = torch.zeros(3, 4), []
+    for s in reversed(x.unbind(1)):
+        i = s @ w["path.gru_cell.weight_input"] + w["path.gru_cell.bias"]
+        j = h @ w["path.gru_cell.weight_hidden"] + w["path.gru_cell.bias_hidden"]
+        (ir, iz, i_n), (jr, jz, jn) = i.chunk(3, 1), j.chunk(3, 1)
+        z = torch.sigmoid(iz + jz)
+        h = (1 - z) * torch.tanh(i_n + torch.sigmoid(ir + jr) * jn) + z * h
+        hs.append(h * h)
+    y = h + torch.stack(hs, 1).mean(1)
+    slope = grad((y ** 3).sum(), x)
+    product = grad((slope * direction).sum(), x)
+    v = w["inner.w"]
+    g = grad(((y @ v - 1) ** 2).mean(), v)
+    a = (slope ** 2).mean() + product.abs().mean() + (torch.tanh(y @ (v - 0.5 * g)) ** 2).mean()
+    q = F.softplus(F.conv2d(image, w["picture.conv2d.weight"], w["picture.conv2d.bias"], padding=1, stride=2))
+    q = F.conv_transpose2d(F.avg_pool2d(q, 2), w["picture.conv2d_transpose.weight"], w["picture.conv2d_transpose.bias"], stride=2)
+    q = torch.sigmoid(q).mean((2, 3))
+    b = (grad(q.exp().sum(), image) ** 2).mean() * 1000 + q.mean()
+    rows = w["table.embedding.weight"][long(index)].sum(1)
+    p = F.softmax(w.dense(F.layer_norm(rows, (6,), w["table.layer_norm.scale"], w["table.layer_norm.offset"]), "table.dense"), 1)
+    loss = -torch.log(p[:, 2]).mean()
+    c = (grad(loss, p) ** 2).sum() + (grad(loss * loss, p)[:, 2] ** 3).mean()
+    return [a, b, c]
+
+
+def partial_training(w, x, y):
+    def two(x, path):
+        return w.dense(torch.tanh(w.dense(x, path + ".dense")), path + ".out")
+
+    def lower(x):
+        return two(x, "lower.two") * w["lower.gain"] + two(x, "lower.again")
+
+    def l1(*paths):
+        return sum(p.abs().sum() for p in w.of(*paths) if p.dim() > 1)
+
+    def l2(*paths):
+        return sum((p ** 2).sum() / 2 for p in w.of(*paths) if p.dim() > 1)
+    u = w.dense(w.dense(torch.tanh(w.dense(lower(lower(x)), "upper.dense")), "upper.dense_1"), "upper.dense_2")
+    v = w.dense(lower(x).detach() + 0.1 * x, "side.dense")
+    first = F.mse_loss(u, y) + 0.1 * l2("upper") + 0.05 * l1("lower.two") + 0.03 * l2("upper.dense_1")
+    second = F.mse_loss(v, u) + 0.01 * l1("side") + (lower(x) ** 2).mean()
+    return [first, second, 0.1 * (u * v).mean() + F.mse_loss(lower(x), x)]
+
+
+def slices(w, x):
+    y = x * w["f.w"]
+    p = y[1:3, [5, 3, 1], 1] * y[-2:, [5, 3, 1], -1]
+    q = y[..., 0] + y[:, 2, 4:5] - y[0, :, 1]
+    r, s, t = y.chunk(3, 1)
+    joined = torch.cat([r, t.flip(1), s.flip(-1)], -2)
+    turned = torch.stack([joined, y, -y], -1).permute(2, 0, 3, 1)
+    padded = F.pad(turned, (3, 1, 0, 0, 0, 2, 1, 0), value=0.5)
+    a = p.mean() + (q ** 2).mean() + (padded[:, :, ::2] ** 3).mean() + (turned.reshape(-1, 9)[:, 4:6] * 2).mean()
+    wide = y[:1, :, :1].expand(2, 6, 5) + y.mean()
+    m = y @ y.transpose(1, 2) / 5 - y[0] @ y[1].T
+    b = (wide * wide).mean() + (-(m ** 2) * 0.5).mean() - m.mean() ** 4 + 0.5
+    inside = ((y > -0.5) & (y <= 0.5)) | (y == 0)
+    c = torch.where(inside, y, torch.sign(y) * 0.5).mean() + inside.to(y.dtype).mean() + 1 + torch.where(y[:, :1] < y, y, 0).abs().mean()
+    d = 0.01 * y.sum((0, -1)).prod() + y.amax((0, 2), keepdim=True).mean() * 2 - torch.minimum(y.clamp(min=-0.1), (y.detach() / 2 + 0.1).mean())[0, 0, 0]
+    c = c + d + 3
+    return [a, b, c, a + b + c]
+
+
+def kinks(w, x):
+    # Where PyTorch's rules are others, the gradient is written out: a straight-through sum of the value and a product with it.
+    y = x * w["f.w"]
+
+    def with_slope(value, *pairs):
+        z = sum((s.detach() * v).sum() for v, s in pairs)
+        return value.detach() + z - z.detach()
+
+    def shared(y, dims, largest):
+        best = y.amax(dims, keepdim=True) if largest else y.amin(dims, keepdim=True)
+        equal = (y == best).to(y.dtype)
+        return best.detach() + ((equal / equal.sum(dims, keepdim=True)).detach() * (y - y.detach())).sum(dims, keepdim=True)
+
+    def pick(u, v, largest):
+        ahead = (u > v) if largest else (u < v)
+        s = ahead.to(y.dtype) + 0.5 * (u == v).to(y.dtype)
+        return (torch.maximum(u, v) if largest else torch.minimum(u, v)).detach() + s * (u - u.detach()) + (1 - s) * (v - v.detach())
+    n = torch.arange(1, 5).to(y.dtype)
+    k = torch.arange(1, 7).to(y.dtype)
+    a = shared(y, (1,), True)[:, 0] * n + shared(y, (1,), False)[:, 0] + shared(y, (0, 1), True)[0, 0] - 2 * shared(y, (0, 1), False)[0, 0]
+    b = pick(y, y.flip(1), True) * 3 - pick(y, torch.ones_like(y), False) + pick(y, torch.zeros_like(y), True) * 0.5
+
+    def left(value, slope):                                # the derivative at a kink is the one of the left side
+        return value.detach() + slope.to(y.dtype) * (y - y.detach())
+    c = F.relu(y) + 2 * y.abs() + torch.sign(y) * y + F.leaky_relu(y, 0.2) + left(F.elu(y), torch.where(y > 0, 1, y.exp()))
+    c = c + left(F.hardtanh(y), (y > -1) & (y < 1)) + left(F.relu6(6 * y), 6.0 * ((y > 0) & (y < 1))) + left(F.relu6(3 * y + 3) / 6, 0.5 * ((y > -1) & (y < 1)))
+    d = F.max_pool1d(y[None], 2, 2) + F.max_pool1d(y.flip(1)[None], 2, 2)
+    safe = torch.where(y > 0, y, torch.ones_like(y))
+    e = torch.where(y > 0, y, torch.zeros_like(y)) / torch.where(y > 0, safe.sqrt(), torch.ones_like(y))
+    return [a.mean() + (b * k).mean() + (c * k).mean() + (d ** 2).mean() + e.mean() + shared(y, (0,), False).mean() + 0.1 * (y ** 2).mean()]
+
+
+def factored(lr, beta=0.8):
+    def rule(w, g, s, t):
+        if w.dim() == 2:
+            s["row"] = beta * s.get("row", 0) + (1 - beta) * (g * g).mean(1)
+            s["column"] = beta * s.get("column", 0) + (1 - beta) * (g * g).mean(0)
+            v = s["row"][:, None] * s["column"] / s["row"].mean()
+            return w - lr * g / ((v / (1 - beta ** t)).sqrt() + 0.01)
+        s["v"] = beta * s.get("v", torch.ones_like(w)) + (1 - beta) * g * g
+        return w - lr * g / (s["v"].sqrt() + 0.01)
+    return rule
+
+
+def lamb(lr):
+    def rms(x):
+        return ((x * x).mean() + 1e-12).sqrt()
+
+    def rule(w, g, s, t):
+        m, v = moments(g, s, t, 0.9, 0.99)
+        update = m / (1 - 0.9 ** t) / (v + 0.01) + 0.1 * w
+        return w - lr * (rms(w) + 0.1) / (rms(update) + 0.1) * update
+    return rule
+
+
+def lookahead(rule, every, share=0.5):
+    def whole(w, g, s, t):
+        v = rule(w, g, s, t)
+        if t == 1:
+            s["slow"] = v
+        if t % every == 0:
+            s["slow"] = v = s["slow"] + share * (v - s["slow"])
+        return v
+    return whole
+
+
+def normalized(limit):
+    return lambda ws, gs: [g / (norm_of(gs) + 0.01) * torch.clamp(norm_of(ws), max=limit) for g in gs]
+
+
+def own_optimizers(w, x, y):
+    return [F.mse_loss(perceptron(w, x, m), y) for m in "abc"]
+
+
+def memory(w, x, y):
+    p = "step_of.centered."
+
+    def step_of(x):
+        h, center, calls = w.states["step_of.h"], w.states[p + "center"], w.states[p + "calls"] + 1
+        before = center
+        center = 0.8 * center + 0.2 * x.mean(0)
+        c = x - center + 0.1 * before + 0.01 * calls
+        w.states[p + "center"], w.states[p + "calls"] = center, calls
+        h = torch.tanh(w.dense(torch.cat([c, h], 1), "step_of.dense"))
+        w.states["step_of.h"] = h.detach()
+        return h
+    first, second = step_of(x), step_of(2 * x)
+    return [F.mse_loss(first, y) + F.mse_loss(second, -y), (second ** 2).mean()]
+
+
+def masked_attention(w, x, y, mask, z):
+    b, t, u = 2, 5, 7
+
+    def heads(x, path, n, d):
+        return w.dense(x, path).reshape(x.shape[0], x.shape[1], n, d).transpose(1, 2)
+
+    def multi(x, path, n, causal):
+        q, k, v = (heads(x, f"{path}.{name}", n, 8 // n) for name in ("query", "key", "value"))
+        return w.dense(F.scaled_dot_product_attention(q, k, v, is_causal=causal).transpose(1, 2).reshape(b, t, 8), path + ".output")
+    q, k, v = heads(x, "cross.q", 2, 4), heads(y, "cross.k", 2, 4), heads(y, "cross.v", 2, 3)
+    later = torch.arange(t)[:, None] + (u - t) >= torch.arange(u)     # the last query sees all
+    plain = F.scaled_dot_product_attention(q, k, v) + F.scaled_dot_product_attention(q, k, v, attn_mask=later)
+    offset = torch.arange(t)[:, None] - torch.arange(u) + (u - 1)
+    score = q @ k.transpose(2, 3) / 2 + w["cross.distance"][offset].permute(2, 0, 1)
+    own = 2 * F.softmax(score.masked_fill(~mask, -math.inf), -1) @ v
+    y = (plain + own).transpose(1, 2).reshape(b, t, 6)
+    path = "cross.multi_head_attention"
+    return [F.mse_loss(x + w.dense(y, "cross.dense") + multi(x, path, 4, False) + multi(x, "cross.causal", 2, True), z)]
+
+
+def metrics(w, x, label, flag, none, tied):
+    z = w.dense(x, "f.dense")
+    label, none = long(label), long(none)
+    best = z.argmax(1)
+
+    def counts(p, a):
+        return float((p & a).sum()), float((p & ~a).sum()), float((a & ~p).sum())
+
+    def precision(p, a):
+        hit, false_alarm, _ = counts(p, a)
+        return hit / max(hit + false_alarm, 1)
+
+    def recall(p, a):
+        hit, _, missed = counts(p, a)
+        return hit / max(hit + missed, 1)
+
+    def f1(p, a):
+        p, r = precision(p, a), recall(p, a)
+        return 2 * p * r / (p + r) if p + r else 0.0
+
+    def top(z, label, k):
+        return float((z.topk(k, 1).indices == label[:, None]).any(1).to(torch.float64).mean())
+    classes = [(best == c, label == c) for c in range(6)]
+    shares = [float((p & a).sum()) / float((p | a).sum()) for p, a in classes if (p | a).any()]
+    order = [sorted(range(6), key=lambda j: (-float(row[j]), j)) for row in tied]
+    ties = sum(int(l) in o[:2] for l, o in zip(label, order)) / 12 + sum(int(l) == o[0] for l, o in zip(label, order)) / 12
+    values = [top(z, label, 1), top(z, label, 3), top(z, label, 1), precision(best == 2, label == 2) + precision(torch.sigmoid(z[:, 0]) > 0.5, flag > 0.5),
+              recall(best == 1, label == 1) + recall(z[:, 1] > 0.5, flag > 0.5), f1(best == 3, label == 3) + f1(z[:, 2] > 0, flag > 0.5), 0.0 + recall(label == 5, none == 5), sum(shares) / len(shares), ties]
+    return [F.cross_entropy(z, label)] + [torch.tensor(v) for v in values]
+
+
+def trees(w, word, a, b):
+    x = torch.tanh(w.dense(w["f.embedding.weight"][long(word)], "f.dense"))
+
+    def tree(x, target, words, path):
+        weight, bias = w[path + ".weight"], w[path + ".bias"]
+        losses = []
+        for row, leaf in zip(x.reshape(-1, 6), (long(target) + words).reshape(-1).tolist()):
+            loss = torch.zeros(())
+            while leaf > 1:
+                parent, right = divmod(leaf, 2)
+                score = row @ weight[parent] + bias[parent]
+                loss = loss - F.logsigmoid(score if right else -score)
+                leaf = parent
+            losses.append(loss)
+        return torch.stack(losses)
+    vectors = w["tied.vectors"]
+    z = torch.tanh(vectors[long(word[:, 0])]) @ vectors.T
+    counts = torch.bincount(long(word).reshape(-1), minlength=10).to(x.dtype)
+    loss = tree(x, a, 8, "full.hierarchical_softmax").mean() + (tree(x, b, 11, "ragged.hierarchical_softmax") ** 2).sum() / 10 + F.cross_entropy(z, long(word[:, 1]))
+    return [loss, counts.max() + (counts * counts).sum() / 100]
+
+
+def pictures(w, x, z):
+    def channels(values):
+        return torch.tensor(values)[:, None, None]
+    y = ((x - channels([0.1, 0.2, -0.3])) / channels([0.5, 2.0, 1.0]) - 0.1) / 2
+    y = F.conv2d(y, w["f.conv2d.weight"], w["f.conv2d.bias"])
+    a = F.interpolate(y[:, :, 1:5, 1:4], scale_factor=(2, 3))
+    b = F.interpolate(y[:, :, :2, :3], scale_factor=(4, 3), mode="bilinear")
+    return [F.mse_loss(a * b + F.interpolate(y[:, :, ::3, :1], scale_factor=(4, 9), mode="bilinear"), z)]
+
+
 def distribution(*shape):
     p = rng.uniform(0.1, 1, shape)
     return (p / p.sum(-1, keepdims=True)).astype(np.float32)
@@ -437,6 +722,21 @@ def cases():
         "transposed": case("transposed", transposed, dict(x=real(2, 3, 4, 5)), [rule(None, sgd(0.3))], convolutions=True),
         "windows": case("windows", windows, dict(x=real(2, 3, 7, 8)), [rule(None, sgd(0.01))]),
         "image_norms": case("image_norms", image_norms, dict(x=real(4, 6, 5, 4), z=real(4, 6)), [rule(None, sgd(0.05))], convolutions=True, model=("f", image_norm_network)),
+        "lists_and_functions": case("lists_and_functions", lists_and_functions, dict(x=real(5, 4), y=real(5, 5), z=real(5, 3)), [rule(None, sgd(0.02))]),
+        "recurrent": case("recurrent", recurrent, dict(x=real(3, 6, 4), y=real(3, 6, 10)), [rule(None, sgd(0.1))]),
+        "second_derivatives": case("second_derivatives", second_derivatives, dict(x=real(3, 5, 2), image=real(3, 2, 6, 5), index=ints(7, 3, 4), direction=real(3, 5, 2)), [
+            (0, ["path", "inner"], lambda p: Rule(p, sgd(0.05))), rule("picture", sgd(0.5), index=1), rule("table", sgd(0.001), index=2)], convolutions=True),
+        "partial_training": case("partial_training", partial_training, dict(x=real(6, 4), y=real(6, 2)), [
+            rule(["upper.dense", "lower.two.out", "lower.gain"], momentum(0.1, 0.9)), rule(["side", "lower.again"], adam(0.01, eps=0.0001), index=1),
+            rule(["upper.dense_2", "lower.two.dense"], sgd(0.1), index=2)]),
+        "slices": case("slices", slices, dict(x=real(4, 6, 5)), [rule(None, sgd(0.005), index=3)]),
+        "kinks": case("kinks", kinks, dict(x=rng.integers(-1, 2, (4, 6)).astype(np.float32)), [rule(None, sgd(0.0))]),
+        "own_optimizers": case("own_optimizers", own_optimizers, rows, [rule("a", factored(0.05)), rule("b", lamb(0.1), index=1), rule("c", lookahead(sgd(0.1), 2), normalized(1.5), index=2)]),
+        "memory": case("memory", memory, dict(x=real(3, 4), y=real(3, 5)), [rule(None, sgd(0.2))]),
+        "masked_attention": case("masked_attention", masked_attention, dict(x=real(2, 5, 8), y=real(2, 7, 8), mask=(rng.uniform(size=(5, 7)) < 0.5) | (np.arange(7) == 3), z=real(2, 5, 8)), [rule(None, sgd(0.05))]),
+        "metrics": case("metrics", metrics, dict(x=real(12, 4), label=ints(5, 12), flag=ints(2, 12).astype(np.float32), none=ints(4, 12), tied=ints(3, 12, 6).astype(np.float32)), [rule(None, sgd(0.1))]),
+        "trees": case("trees", trees, dict(word=ints(10, 5, 3), a=ints(8, 5, 3), b=ints(11, 5, 3).astype(np.int64)), [rule(None, sgd(0.3))]),
+        "pictures": case("pictures", pictures, dict(x=real(2, 3, 7, 6), z=real(2, 4, 8, 9)), [rule(None, sgd(0.5))]),
         "activations": case("activations", activations, dict(x=real(5, 6, 4)), [rule(None, sgd(0.05))]),
     }
 
