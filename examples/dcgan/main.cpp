@@ -13,16 +13,16 @@
 #include <nn/model.h>
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 #include <cstdio>
 #include <filesystem>
-#include <fstream>
 #include <numeric>
 #include <random>
 #include <vector>
 
 #include "common/digits.h"
+#include "common/options.h"
+#include "common/pictures.h"
 #include "common/progress.h"
 
 namespace {
@@ -43,67 +43,17 @@ struct Options {
   int epochs = 20, steps = 0, seed = 1, threads = 0;
 };
 
-struct UsageError : std::runtime_error {
-  using runtime_error::runtime_error;
-};
-
-int parse_number(const std::string& option, const std::string& text, int least) {
-  int value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc{} || end != text.data() + text.size() || value < least)
-    throw UsageError(option + " needs an integer of at least " + std::to_string(least) + ", got " + text);
-  return value;
-}
-
 Options parse(const std::vector<std::string>& arguments) {
   Options options;
-  std::vector<std::string> files;
-  for (size_t i = 0; i < arguments.size(); ++i) {
-    const std::string& argument = arguments[i];
-    if (!argument.starts_with("--")) {
-      files.push_back(argument);
-      continue;
-    }
-    auto value = [&] {
-      if (++i == arguments.size()) throw UsageError(argument + " needs a value");
-      return arguments[i];
-    };
-    if (argument == "--epochs")
-      options.epochs = parse_number(argument, value(), 1);
-    else if (argument == "--steps")
-      options.steps = parse_number(argument, value(), 1);
-    else if (argument == "--seed")
-      options.seed = parse_number(argument, value(), 0);
-    else if (argument == "--threads")
-      options.threads = parse_number(argument, value(), 0);
-    else if (argument == "--output")
-      options.output = value();
-    else if (argument == "--resume")
-      options.resume = value();
-    else
-      throw UsageError("there is no option " + argument);
-  }
-  if (files.size() != 2) throw UsageError("a compiled model and a folder of data are needed");
+  const auto files = example::parse(arguments, {{"--epochs", &options.epochs, 1},
+                                                {"--steps", &options.steps, 1},
+                                                {"--seed", &options.seed, 0},
+                                                {"--threads", &options.threads, 0},
+                                                {"--output", &options.output},
+                                                {"--resume", &options.resume}});
+  if (files.size() != 2) throw example::UsageError("a compiled model and a folder of data are needed");
   options.model = files[0], options.data = files[1];
   return options;
-}
-
-// Writes images with values in [-1, 1] as a grid of `columns`, on black.
-void write_grid(const std::filesystem::path& path, std::span<const float> images, int columns) {
-  constexpr int kSide = static_cast<int>(Digits::kSide), kCell = kSide + 2;
-  const auto count = static_cast<int>(images.size()) / (kSide * kSide);
-  const int rows = (count + columns - 1) / columns, width = columns * kCell, height = rows * kCell;
-  std::string pixels(static_cast<size_t>(width * height), '\0');
-  for (int i = 0; i < count * kSide * kSide; ++i) {
-    const int image = i / (kSide * kSide), y = i / kSide % kSide, x = i % kSide;
-    const int row = image / columns * kCell + 1 + y, column = image % columns * kCell + 1 + x;
-    const float gray = (images[static_cast<size_t>(i)] + 1) / 2;
-    pixels[static_cast<size_t>(row * width + column)] =
-        static_cast<char>(std::lround(255 * std::clamp(gray, 0.0f, 1.0f)));
-  }
-  std::ofstream file(path, std::ios::binary);
-  file << "P5\n" << width << ' ' << height << "\n255\n" << pixels;
-  if (!file.flush()) throw std::runtime_error("cannot write " + path.string());
 }
 
 void run(const Options& options) {
@@ -120,6 +70,7 @@ void run(const Options& options) {
   const int batch = static_cast<int>(train_discriminator.info().inputs[0].shape[0]);
   const int all = digits.size() / batch, steps = options.steps > 0 ? std::min(options.steps, all) : all;
   std::vector<float> real(static_cast<size_t>(batch * Digits::kPixels));
+  std::vector<float> images(real.size());
   std::vector<int> order(static_cast<size_t>(digits.size()));
 
   std::mt19937 random(static_cast<unsigned>(options.seed));
@@ -150,7 +101,9 @@ void run(const Options& options) {
       const nn::Output generator_loss = train_generator();
       progress.step(discriminator_loss, generator_loss);
     }
-    write_grid(folder / file, generate(noise), columns);
+    const std::span<const float> drawn = generate(noise);
+    std::transform(drawn.begin(), drawn.end(), images.begin(), [](float x) { return (x + 1) / 2; });
+    example::write_grid(folder / file, images, columns);
     session.save((folder / "dcgan.safetensors").string());
     progress.finish((folder / file).c_str());
   }
@@ -159,14 +112,6 @@ void run(const Options& options) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  try {
-    run(parse({argv + 1, argv + argc}));
-    return 0;
-  } catch (const UsageError& error) {
-    std::fprintf(stderr, "%s: %s\n", argv[0], error.what());
-    std::fprintf(stderr, kUsage, argv[0]);
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "%s: %s\n", argv[0], error.what());
-  }
-  return 1;
+  return example::guarded_main(argc, argv, kUsage,
+                               [](const std::vector<std::string>& arguments) { run(parse(arguments)); });
 }
