@@ -24,6 +24,7 @@ INSTANTIATE_TEST_SUITE_P(Images, Zoo,
 INSTANTIATE_TEST_SUITE_P(
     Sequences, Zoo,
     testing::Values(Program{"char_rnn", {{"batch", "3"}, {"steps", "5"}, {"units", "7"}}},
+                    Program{"stateful_rnn", {{"batch", "3"}, {"steps", "5"}, {"units", "7"}}},
                     Program{"seq2seq",
                             {{"batch", "3"}, {"source_steps", "4"}, {"target_steps", "3"}, {"units", "9"}}},
                     Program{"tagger", {{"batch", "3"}, {"steps", "4"}, {"words", "11"}}},
