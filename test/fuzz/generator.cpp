@@ -106,7 +106,7 @@ Name Generator::add(Scope& s, DType dtype, Shape shape, const std::string& text)
     std::string shape_text = whole.substr(colon + 1);
     statement.text = text.substr(0, at) + whole.substr(0, colon) + text.substr(end);
     statement.declaration = "param " + whole.substr(0, colon) + ": f32" +
-                            (shape_text == "[]" ? "" : shape_text) + " = normal(0, 0.5)";
+                            (shape_text == "[]" ? "" : shape_text) + " = uniform(-0.9, 0.9)";
   }
   s.statements->push_back(std::move(statement));
   s.values.push_back(name);
