@@ -12,6 +12,7 @@
 #include <fstream>
 #include <functional>
 #include <iostream>
+#include <optional>
 #include <sstream>
 
 #include "fuzz/check.h"
@@ -101,23 +102,31 @@ Finding shrink(Program& program, const CheckOptions& options, Finding finding, c
   return finding;
 }
 
+std::optional<std::string> read_file(const std::string& path) {
+  std::ifstream file(path);
+  if (!file) return std::nullopt;
+  std::stringstream text;
+  text << file.rdbuf();
+  return text.str();
+}
+
 int run(const Options& options) {
   const test::TemporaryFolder folder;
   uint64_t done = 0, failed = 0;
   const auto start = std::chrono::steady_clock::now();
   for (const std::string& path : options.files) {
-    std::ifstream file(path);
-    if (!file) {
+    const auto text = read_file(path);
+    if (!text) {
       std::cerr << "cannot read " << path << "\n";
       return 1;
     }
-    std::stringstream text;
-    text << file.rdbuf();
+    const std::string unrolled = read_file(path + ".unrolled").value_or("");
     for (const DType type : {DType::F64, DType::F32}) {
       CheckOptions check;
       check.float_type = type;
       ++done;
-      if (const Finding finding = check_apart(text.str(), "", check, folder.path())) {
+      if (const Finding finding =
+              check_apart(*text, type == DType::F64 ? unrolled : "", check, folder.path())) {
         ++failed;
         std::cout << path << " " << dtype_name(type) << ": " << finding.stage << ": " << finding.message
                   << std::endl;
@@ -145,6 +154,7 @@ int run(const Options& options) {
     finding = shrink(program, check, finding, folder.path());
     const std::string path = options.out + "/seed_" + std::to_string(seed) + ".nn";
     std::ofstream(path) << "// " << about << ": " << finding.stage << "\n" << program.text(Form::Loops, true);
+    if (finding.stage == "unrolled") std::ofstream(path + ".unrolled") << program.text(Form::Unrolled, true);
     std::cout << about << ", smaller in " << path << ": " << finding.stage << ": " << finding.message
               << std::endl;
   }
