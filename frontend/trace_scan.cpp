@@ -55,6 +55,11 @@ void Tracer::check_scan_names(const ast::ScanExpr& n) {
   for (const auto& [name, first] : n.carry) check(name);
 }
 
+// Numbers that meet no tensor are floats, those that are carried or yielded, too.
+TensorValue Tracer::number_as_float(const AbstractValue& v) {
+  return v.is_number() ? make_splat(*context_, v, {float_type_, {}}) : to_tensor(*context_, v, float_type_);
+}
+
 void Tracer::exec_yield(const ast::Yield& n, SourceRange range) {
   if (!frame_->yields) fail(range, "`yield` stands in a `scan`");
   for (const auto& e : n.values) {
@@ -62,7 +67,7 @@ void Tracer::exec_yield(const ast::Yield& n, SourceRange range) {
     if (!v.is_tensor() && !v.is_scalar_constant())
       fail(e->range, "a step yields tensors, found " + v.describe());
     set_location(e->range);
-    frame_->yields->push_back({to_tensor(*context_, v, float_type_), e->range});
+    frame_->yields->push_back({number_as_float(v), e->range});
   }
 }
 
@@ -103,7 +108,7 @@ AbstractValue Tracer::eval_scan(const ast::ScanExpr& n, SourceRange range) {
     if (!v.is_tensor() && !v.is_scalar_constant())
       fail(e->range, "a carried value is a tensor, found " + v.describe());
     set_location(e->range);
-    first.push_back(to_tensor(*context_, v, float_type_).value);
+    first.push_back(number_as_float(v).value);
   }
 
   Function& function = module_->functions.emplace_back();

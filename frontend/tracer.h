@@ -153,6 +153,7 @@ class Tracer {
   void exec_yield(const ast::Yield&, SourceRange);
   // Whether a step that runs the block yields; an error if that depends on the path it takes.
   bool check_yields(const ast::Block&);
+  TensorValue number_as_float(const AbstractValue& v);
   void check_scan_names(const ast::ScanExpr&);  // all differ
 
   // --- trace_entry.cpp

@@ -147,6 +147,18 @@ TEST_P(RecurrentLayers, AreScansOverTheirCells) {
   expect_near(results[1], last);
 }
 
+// A number that is carried or yielded meets no tensor: it is a float, as the numbers of `where` and `fill`
+// are.
+TEST(Scan, CarriesAndYieldsNumbersAsFloats) {
+  TracedProgram program(
+      "model sums(x: f32[3]) -> (f32[3], f32[3]) {\n  s, ones = scan v in x axis 0 carry (total = 0) {\n    "
+      "total = total + v\n    "
+      "yield total, 1\n  }\n  return s + total, ones\n}\n");
+  const auto results = program.run("sums", {{0.5, 1, 2}});
+  expect_near(results[0], {4, 5, 7});
+  expect_near(results[1], {1, 1, 1});
+}
+
 INSTANTIATE_TEST_SUITE_P(Library, RecurrentLayers,
                          ::testing::Values(Recurrent{"rnn", 1, rnn_step}, Recurrent{"lstm", 4, lstm_step},
                                            Recurrent{"gru", 3, gru_step}),
