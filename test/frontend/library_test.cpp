@@ -6,6 +6,7 @@
 #include <fstream>
 #include <iterator>
 
+#include "frontend/builtins.h"
 #include "frontend/frontend.h"
 #include "frontend/library.h"
 
@@ -46,6 +47,19 @@ TEST(Library, DocumentsAndShowsEveryFunction) {
       for (const std::string& example : f.examples)
         EXPECT_NE(example.find(f.name), std::string::npos) << f.name << ": " << example;
     }
+  }
+}
+
+TEST(Library, DocumentsEveryBuiltInFunction) {
+  std::ifstream in(NNCC_SOURCE_DIR "/docs/library.md");
+  const std::string page(std::istreambuf_iterator<char>(in), {});
+  const std::string head = page.substr(0, page.find("<!--"));
+  for (const Builtin& b : all_builtins()) {
+    bool found = false;
+    for (const std::string before : {"`", " "})
+      for (const std::string after : {"(", " ", "`"})
+        found = found || head.find(before + b.name + after) != std::string::npos;
+    EXPECT_TRUE(found) << b.name;
   }
 }
 

@@ -214,6 +214,29 @@ TEST(SequenceLayers, MultiHeadAttentionFollowsItsFormula) {
   }
 }
 
+// Keys that a mask hides are as if they were not there.
+TEST(SequenceLayers, AttentionSeesWhatItsMaskSays) {
+  TracedProgram program(
+      "model all(q: f32[2, 1, 2, 3], k: f32[2, 1, 2, 3], v: f32[2, 1, 2, 3]) { return attention(q, k, v) }\n"
+      "model some(q: f32[2, 1, 2, 3], k: f32[2, 1, 4, 3], v: f32[2, 1, 4, 3], real: i32[2, 4]) {\n"
+      "  return attention(q, k, v, mask = reshape(real == 1, [2, 1, 1, 4]))\n}\n"
+      "model heads(x: f32[1, 3, 4], real: i32[3]) {\n"
+      "  return multi_head_attention(x, 2, mask = real == 1, init = ones)[:, 0], "
+      "multi_head_attention(x[:, :2], 2, init = ones)[:, 0]\n}\n");
+  const Values q = numbers(12, 1), k = numbers(12, 2), v = numbers(12, 3);
+  // Of the four keys of either sample the first and third, or the second and last, are those of `all`.
+  const auto among = [](const Values& rows) {
+    Values wide = numbers(24, 9);
+    const size_t at[] = {0, 2, 5, 7};
+    for (size_t i = 0; i < 4; ++i) std::copy_n(rows.begin() + 3 * i, 3, wide.begin() + 3 * at[i]);
+    return wide;
+  };
+  expect_near(program.run("some", {q, among(k), among(v), {1, 0, 1, 0, 0, 1, 0, 1}})[0],
+              program.run("all", {q, k, v})[0]);
+  const auto heads = program.run("heads", {numbers(12, 4), {1, 1, 0}});
+  expect_near(heads[0], heads[1]);
+}
+
 TEST(Losses, HierarchicalSoftmaxIsADistributionOverWords) {
   for (const int words : {2, 5, 8}) {
     SCOPED_TRACE(words);
