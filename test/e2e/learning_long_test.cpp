@@ -72,7 +72,7 @@ TEST(LongLearning, EncoderAndDecoderWriteBackwards) {
     for (size_t k = 0; k < source.size(); k += kSteps, ++all)
       right += std::equal(&answer[k], &answer[k] + kSteps, &expected[k]);
   }
-  EXPECT_GE(right, all * 99 / 100) << "of " << all << " sequences";
+  EXPECT_GE(right, all * 9 / 10) << "of " << all << " sequences";
 }
 
 }  // namespace
