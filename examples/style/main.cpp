@@ -1,6 +1,6 @@
-// Paints one picture in the style of another with examples/zoo/style.nn: the pixels are what is learned.
+// Paints one picture in the style of another with examples/style/style.nn: the pixels are what is learned.
 //
-//   nncc examples/zoo/style.nn --set style_weight=1000000 -o style.so
+//   nncc examples/style/style.nn -o style.so
 //   style style.so examples/data --digit 3 --output picture
 //
 // The content is a digit of MNIST, the style coloured waves. The network that judges them has random weights.

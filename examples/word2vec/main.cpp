@@ -1,7 +1,7 @@
-// Learns vectors of words with examples/zoo/word2vec.nn from the works of Shakespeare and prints which words
+// Learns vectors of words with examples/word2vec/word2vec.nn from the works of Shakespeare and prints which words
 // lie next to each other.
 //
-//   nncc examples/zoo/word2vec.nn -o word2vec.so
+//   nncc examples/word2vec/word2vec.nn -o word2vec.so
 //   word2vec word2vec.so examples/data
 //
 // The program's number of words is how many of the most frequent are learned; the others are left out.
