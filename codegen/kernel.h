@@ -19,7 +19,7 @@ class Module;
 namespace nncc {
 
 // Part of every cache key: changes whenever equal bodies and options may give other code.
-inline constexpr int kKernelVersion = 12;
+inline constexpr int kKernelVersion = 13;
 
 // A function of FunctionKind::Kernel and the symbol it gets.
 struct KernelSource {

@@ -73,6 +73,20 @@ Axis make_axis(const Convolution& conv, size_t i) {
   return axis;
 }
 
+// Whether a residue has taps that all its places read outside of the image: Halide 14 proves code for them
+// unreachable, and cannot compile what it then makes of it.
+bool has_dead_taps(const Axis& axis) {
+  for (int residue = 0; axis.step > 1 && residue < axis.step; ++residue) {
+    const Taps& taps = axis.taps[static_cast<size_t>(residue)];
+    const int last = residue < axis.extent ? (axis.extent - 1 - residue) / axis.step : -1;
+    for (int j = 0; j < taps.count; ++j) {
+      const int first_read = j * taps.delta + taps.offset;
+      if (first_read >= axis.source_extent || first_read + last * taps.scale < 0) return true;
+    }
+  }
+  return false;
+}
+
 // A kernel has code for each residue.
 constexpr int64_t kMostResidues = 16;
 // Longer windows keep their loop over columns.
@@ -370,6 +384,8 @@ bool has_convolution_schedule(const Graph& body, NodeId id) {
   if (node.op != Op::ConvPacked && node.op != Op::ConvInputGradientPacked) return false;
   const Convolution conv = convolution(body, node);
   if (node.op == Op::ConvInputGradientPacked && num_elements(conv.strides) > kMostResidues) return false;
+  for (size_t i = 0; i < conv.strides.size(); ++i)
+    if (has_dead_taps(make_axis(conv, i))) return false;
   // A tile does not reach over the end of a group.
   return conv.groups == 1 || conv.panel_channels() % conv.lanes == 0;
 }
