@@ -149,7 +149,7 @@ TEST(SequenceLearning, TaggerReadsInBothDirections) {
 
 // Each word has neighbours of its own: the tree can learn which.
 TEST(SequenceLearning, WordVectorsTellNeighbours) {
-  const nn::Library library = compile_and_open(zoo("word2vec"), {{"words", "64"}, {"depth", "6"}});
+  const nn::Library library = compile_and_open(source_path("examples/word2vec/word2vec.nn"), {{"words", "64"}, {"depth", "6"}});
   nn::Session session(library, {.seed = 1});
   const auto fit = session.entry<1>("fit");
   std::vector<int32_t> word(128), context(128);
