@@ -119,12 +119,6 @@ void Tracer::unknown_name(const std::string& name, SourceRange range, std::strin
   fail(range, message);
 }
 
-// A number as written, 1 or -1. `kernel / 2` means a whole number, whatever `kernel` is.
-static bool is_number(const ast::Expr& e) {
-  if (const auto* unary = std::get_if<ast::Unary>(&e.node)) return is_number(*unary->operand);
-  return std::holds_alternative<ast::IntLiteral>(e.node);
-}
-
 AbstractValue Tracer::eval_binary(const ast::Expr& e, const ast::Binary& n) {
   const AbstractValue a = eval_single(*n.left);
   const bool logical = n.op == ast::BinaryOp::And || n.op == ast::BinaryOp::Or;
@@ -141,8 +135,8 @@ AbstractValue Tracer::eval_binary(const ast::Expr& e, const ast::Binary& n) {
     if (a.is_tensor() || b.is_tensor()) return tensor_binary(*context_, n.op, a, b, float_type_);
     if (logical)
       throw OpError("`" + std::string(ast::spelling(n.op)) + "` takes bools, found " + a.describe());
-    if (n.op == ast::BinaryOp::Div && is_number(*n.left) && is_lossy_division(a, b) &&
-        !e.range.file->is_library && is_new_message(e.range, "lossy division"))
+    if (n.op == ast::BinaryOp::Div && is_lossy_division(a, b) && !e.range.file->is_library &&
+        is_new_message(e.range, "lossy division"))
       diags_.warning(e.range, a.text() + " / " + b.text() + " is 0, since ints round down; write " +
                                   a.text() + ".0 / " + b.text() + " for the float");
     return fold_binary(n.op, a, b);

@@ -62,15 +62,6 @@ model f(x: f32[8]) { return reshape(x, [widths[0], widths[1]]) * widths[-1] })")
 TEST(Constants, AQuotientOfZeroWarns) {
   const Traced program("const a = 1 / 8\nmodel f(x: f32[2]) { return x * a }");
   EXPECT_EQ(program.warnings, "1 / 8 is 0, since ints round down; write 1.0 / 8 for the float\n");
-  EXPECT_EQ(Traced("const n = 3\nmodel f(x: f32[2]) { return x * (-1 / (n + 1) + 1 / n) }").warnings,
-            "1 / 3 is 0, since ints round down; write 1.0 / 3 for the float\n");
-}
-
-TEST(Constants, WhatIsNamedIsDividedAsAWholeNumber) {
-  const Traced program(
-      "fn f(x: f32[n], kernel: int) { return pad(x, [[kernel / 2, 0]]) }\nmodel g(x: f32[2]) { return f(x, "
-      "1) }");
-  EXPECT_EQ(program.errors + program.warnings, "");
 }
 
 TEST(Constants, MeetTensorsInTheirElementType) {
