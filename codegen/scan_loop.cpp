@@ -11,15 +11,12 @@
 namespace nncc {
 namespace {
 
-// As plan-memory has laid out the workspace.
-constexpr int64_t kAlignment = 64, kSpareBytes = 64;
-
 class LoopEmitter {
  public:
   LoopEmitter(const Node& scan, const Function& step, llvm::Function* body, llvm::Module& into)
       : scan_(scan),
         parts_(scan_parts(scan)),
-        workspace_(scan_workspace(scan, step, kAlignment, kSpareBytes)),
+        workspace_(scan_workspace(scan, step)),
         body_(body),
         module_(into),
         b_(into.getContext()),

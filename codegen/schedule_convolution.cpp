@@ -11,6 +11,7 @@
 #include "codegen/schedule.h"
 #include "ir/convolution.h"
 #include "ir/diagnostic.h"
+#include "ir/memory.h"
 
 namespace nncc {
 using Halide::Expr;
@@ -22,7 +23,6 @@ using Halide::Var;
 namespace {
 
 int as_int(int64_t i) { return static_cast<int>(i); }
-int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 // The taps along one axis of the results q * step + residue, q = 0, 1, …: tap j of `count` has weight
 // first + j * every and reads element q * scale + j * delta + offset.

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "codegen/schedule.h"
+#include "ir/memory.h"
 
 namespace nncc {
 using Halide::Expr;
@@ -14,9 +15,6 @@ using Halide::TailStrategy;
 using Halide::Var;
 
 namespace {
-
-int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-int64_t round_up(int64_t a, int64_t b) { return ceil_div(a, b) * b; }
 
 // Of the sums of one task, and of what they read for one block of k along the lanes.
 constexpr int64_t kSumBytes = 96 << 10;
@@ -49,8 +47,8 @@ struct Recipe {
     const int64_t sums = registers >= 32 ? 16 : 8, most_x = V * 16;
     // Blocks along x begin where the last one still has all its elements.
     blocks_x = ceil_div(X, most_x);
-    block_x = round_up(ceil_div(X, blocks_x), V);
-    if (block_x > X) blocks_x = 2, block_x = round_up(ceil_div(X, 2), V);
+    block_x = align_up(ceil_div(X, blocks_x), V);
+    if (block_x > X) blocks_x = 2, block_x = align_up(ceil_div(X, 2), V);
     const int64_t vectors = block_x / V;
     int64_t v = 1;
     for (int64_t d = 1; d <= 4; ++d)
@@ -58,9 +56,9 @@ struct Recipe {
     width = v * V;
     rows = std::min(Y, v == 4 ? sums / 4 + 1 : sums / v);
     for (int64_t r = rows; r > (rows + 1) / 2; --r)
-      if (round_up(Y, r) < round_up(Y, rows)) rows = r;
+      if (align_up(Y, r) < align_up(Y, rows)) rows = r;
     block_y = std::max(rows, std::min<int64_t>(128, kSumBytes / (block_x * bytes)) / rows * rows);
-    block_y = round_up(ceil_div(Y, ceil_div(Y, block_y)), rows);
+    block_y = align_up(ceil_div(Y, ceil_div(Y, block_y)), rows);
     blocks_y = ceil_div(Y, block_y);
     depth = std::clamp<int64_t>(kPanelBytes / (std::min<int64_t>(block_x, 4 * width) * bytes), 64, 256);
     const int64_t tasks = blocks_x * blocks_y, all = tasks * block_x * block_y * bytes;

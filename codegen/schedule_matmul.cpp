@@ -8,6 +8,7 @@
 
 #include "codegen/schedule.h"
 #include "ir/diagnostic.h"
+#include "ir/memory.h"
 
 namespace nncc {
 using Halide::Expr;
@@ -42,8 +43,6 @@ struct Product {
   int panel_lanes = 0;
   Halide::Type type;
 };
-
-int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 // The measured choices. Zen 4 issues one 64-byte multiply-add a cycle: 8 to 16 sums in flight are enough;
 // with 16 registers 12.

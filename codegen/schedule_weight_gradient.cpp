@@ -10,6 +10,7 @@
 #include "codegen/schedule.h"
 #include "ir/convolution.h"
 #include "ir/diagnostic.h"
+#include "ir/memory.h"
 
 namespace nncc {
 using Halide::Expr;
@@ -19,8 +20,6 @@ using Halide::TailStrategy;
 using Halide::Var;
 
 namespace {
-
-int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 // The greatest divisor of n that is at most `most`.
 int64_t divisor_up_to(int64_t n, int64_t most) {

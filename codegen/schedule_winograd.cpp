@@ -7,6 +7,7 @@
 
 #include "codegen/winograd.h"
 #include "ir/diagnostic.h"
+#include "ir/memory.h"
 
 namespace nncc {
 using Halide::Expr;
@@ -18,7 +19,6 @@ using Halide::Var;
 namespace {
 
 int as_int(int64_t i) { return static_cast<int>(i); }
-int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 TailStrategy tail(int64_t extent, int64_t factor) {
   return extent % factor ? TailStrategy::GuardWithIf : TailStrategy::RoundUp;
 }

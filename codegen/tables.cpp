@@ -9,6 +9,7 @@
 
 #include "codegen/kernel.h"
 #include "ir/kernel_info.h"
+#include "ir/memory.h"
 #include "ir/scan.h"
 #include "llvm/IR/Constants.h"
 #include "llvm/IR/DataLayout.h"
@@ -30,9 +31,6 @@ static_assert(static_cast<int>(VariableKind::Parameter) == NN_PARAMETER &&
 static_assert(static_cast<int>(EntryKind::Model) == NN_ENTRY_MODEL &&
               static_cast<int>(EntryKind::Train) == NN_ENTRY_TRAIN &&
               static_cast<int>(EntryKind::Init) == NN_ENTRY_INIT);
-
-// Kernels may read whole vectors past the end of what they need.
-constexpr size_t kSpareBytes = 64;
 
 class TableEmitter {
  public:
@@ -208,7 +206,7 @@ llvm::Constant* TableEmitter::constants() {
   for (const Function& f : source_.functions)
     if (f.kind == FunctionKind::Step) collect(f.body);
   if (bytes.empty()) return null();
-  bytes.resize(bytes.size() + kSpareBytes);
+  bytes.resize(bytes.size() + static_cast<size_t>(kSpareBytes));
   return data(bytes, "nn_constants");
 }
 

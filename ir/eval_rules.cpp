@@ -19,14 +19,6 @@ namespace {
 using Results = std::vector<Literal>;
 using Index = Coordinates;
 
-// Copies element `from` of one literal to element `to` of another with the same element type.
-void copy_element(Literal& target, int64_t to, const Literal& source, int64_t from) {
-  if (target.is_float())
-    target.set(to, source.real(from));
-  else
-    target.set_int(to, source.integer(from));
-}
-
 // Integer arithmetic wraps, as in two's complement.
 int64_t wrapping_neg(int64_t a) { return static_cast<int64_t>(-static_cast<uint64_t>(a)); }
 int64_t wrapping_add(int64_t a, int64_t b) {
@@ -160,7 +152,7 @@ Results gather_elements(const EvalQuery& q, Source source) {
   const Literal& x = q.operands[0];
   Literal result(q.types[0]);
   for_each_index(result.type().shape, [&](const Index& index, int64_t at) {
-    copy_element(result, at, x, offset_of(source(index), x.type().shape));
+    result.copy_elements(at, x, offset_of(source(index), x.type().shape));
   });
   return {result};
 }
@@ -310,7 +302,7 @@ constexpr auto Or = compare<std::logical_or<>>;
 Results Select(const EvalQuery& q) {
   Literal result(q.types[0]);
   for (int64_t i = 0; i < result.num_elements(); ++i)
-    copy_element(result, i, q.operands[q.operands[0].integer(i) ? 1 : 2], i);
+    result.copy_elements(i, q.operands[q.operands[0].integer(i) ? 1 : 2], i);
   return {result};
 }
 
@@ -363,12 +355,12 @@ Results Pad(const EvalQuery& q) {
   const auto &low = q.attributes.integers(Attr::Low), &interior = q.attributes.integers(Attr::Interior);
   const Literal &x = q.operands[0], &value = q.operands[1];
   Literal result(q.types[0]);
-  for (int64_t i = 0; i < result.num_elements(); ++i) copy_element(result, i, value, 0);
+  for (int64_t i = 0; i < result.num_elements(); ++i) result.copy_elements(i, value, 0);
   for_each_index(x.type().shape, [&](const Index& index, int64_t i) {
     Index target(index.size());
     for (size_t axis = 0; axis < index.size(); ++axis)
       target[axis] = low[axis] + index[axis] * (interior[axis] + 1);
-    copy_element(result, offset_of(target, result.type().shape), x, i);
+    result.copy_elements(offset_of(target, result.type().shape), x, i);
   });
   return {result};
 }
@@ -380,7 +372,7 @@ Results Concat(const EvalQuery& q) {
   for (const Literal& x : q.operands) {
     for_each_index(x.type().shape, [&](Index target, int64_t i) {
       target[axis] += begin;
-      copy_element(result, offset_of(target, result.type().shape), x, i);
+      result.copy_elements(offset_of(target, result.type().shape), x, i);
     });
     begin += x.type().shape[axis];
   }
@@ -432,7 +424,7 @@ Results PackPanels(const EvalQuery& q) {
   for_each_index(result.type().shape, [&](const Index& index, int64_t at) {
     const int64_t column = index[0] * lanes + index[2], k = index[1];
     if (column >= n) return;  // stays 0
-    copy_element(result, at, x, offset_of(transposed ? Index{column, k} : Index{k, column}, x.type().shape));
+    result.copy_elements(at, x, offset_of(transposed ? Index{column, k} : Index{k, column}, x.type().shape));
   });
   return {result};
 }
@@ -443,8 +435,8 @@ Results MatMulPacked(const EvalQuery& q) {
   const int64_t k = packed.type().shape[1], lanes = packed.type().shape[2], n = q.types[0].shape[1];
   Literal b(TensorType{packed.type().dtype, {k, n}});
   for_each_index(b.type().shape, [&](const Index& index, int64_t at) {
-    copy_element(b, at, packed,
-                 offset_of({index[1] / lanes, index[0], index[1] % lanes}, packed.type().shape));
+    b.copy_elements(at, packed,
+                    offset_of({index[1] / lanes, index[0], index[1] % lanes}, packed.type().shape));
   });
   Attributes attributes{{Attr::TransposeA, q.attributes.boolean(Attr::TransposeA)},
                         {Attr::TransposeB, false}};

@@ -50,20 +50,6 @@ std::vector<Literal> Evaluator::call(const Function& function, std::span<const L
   return evaluate(function.body, arguments, nullptr);
 }
 
-namespace {
-
-// Copies as many elements as `to` has left, or `from` holds.
-void copy_elements(const Literal& from, int64_t from_index, Literal& to, int64_t to_index, int64_t count) {
-  for (int64_t i = 0; i < count; ++i) {
-    if (to.is_float())
-      to.set(to_index + i, from.real(from_index + i));
-    else
-      to.set_int(to_index + i, from.integer(from_index + i));
-  }
-}
-
-}  // namespace
-
 std::vector<Literal> Evaluator::scan(const Node& node, std::vector<Literal> operands) {
   const ScanParts parts = scan_parts(node);
   const Function* step = module_.find_function(node.attributes.string(Attr::Symbol));
@@ -79,7 +65,7 @@ std::vector<Literal> Evaluator::scan(const Node& node, std::vector<Literal> oper
         continue;
       }
       Literal element(step_type(operands[i].type()));
-      copy_elements(operands[i], t * element.num_elements(), element, 0, element.num_elements());
+      element.copy_elements(0, operands[i], t * element.num_elements(), element.num_elements());
       arguments.push_back(std::move(element));
     }
     std::vector<Literal> given = call(*step, arguments);
@@ -87,7 +73,7 @@ std::vector<Literal> Evaluator::scan(const Node& node, std::vector<Literal> oper
       if (parts.is_carry(i))
         results[i] = std::move(given[i]);
       else
-        copy_elements(given[i], 0, results[i], t * given[i].num_elements(), given[i].num_elements());
+        results[i].copy_elements(t * given[i].num_elements(), given[i], 0, given[i].num_elements());
     }
   }
   return results;

@@ -20,13 +20,6 @@ Looked looked(const TensorType& type, int64_t axis) {
   return at;
 }
 
-void copy_element(const Literal& from, int64_t from_index, Literal& to, int64_t to_index) {
-  if (to.is_float())
-    to.set(to_index, from.real(from_index));
-  else
-    to.set_int(to_index, from.integer(from_index));
-}
-
 }  // namespace
 
 Shape gathered_shape(const Shape& from, const Shape& index, int64_t axis) {
@@ -73,7 +66,7 @@ std::vector<Literal> evaluate_indexed(Op op, const EvalQuery& q) {
         const int64_t whole = (before * at.extent + row) * at.after + after;
         const int64_t taken = (before * count + i) * at.after + after;
         if (op == Op::Gather) {
-          copy_element(from, whole, result, taken);
+          result.copy_elements(taken, from, whole);
           continue;
         }
         const Literal& values = q.operands[2];

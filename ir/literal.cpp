@@ -187,6 +187,15 @@ void Literal::set_int(int64_t i, int64_t value) {
     std::get<Floats>(values_).at(i) = static_cast<double>(value);
 }
 
+void Literal::copy_elements(int64_t to, const Literal& source, int64_t from, int64_t count) {
+  for (int64_t i = 0; i < count; ++i) {
+    if (is_float())
+      set(to + i, source.real(from + i));
+    else
+      set_int(to + i, source.integer(from + i));
+  }
+}
+
 Literal Literal::dense() const {
   Literal result = *this;
   if (is_splat())

@@ -35,6 +35,8 @@ class Literal {
   int64_t integer(int64_t i) const;
   void set(int64_t i, double value);  // rounds toward zero into integers; the literal must be dense
   void set_int(int64_t i, int64_t value);
+  // `count` elements from `from` on of another literal of this element type become those from `to` on.
+  void copy_elements(int64_t to, const Literal& source, int64_t from, int64_t count = 1);
   // The same tensor with every element stored.
   Literal dense() const;
   // The same elements under another shape of equal size.

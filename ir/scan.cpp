@@ -3,6 +3,7 @@
 #include <set>
 
 #include "ir/diagnostic.h"
+#include "ir/memory.h"
 
 namespace nncc {
 
@@ -19,18 +20,18 @@ ScanParts scan_parts(const Node& node) {
   return parts;
 }
 
-ScanWorkspace scan_workspace(const Node& scan, const Function& step, int64_t alignment, int64_t spare_bytes) {
+ScanWorkspace scan_workspace(const Node& scan, const Function& step) {
   const ScanParts parts = scan_parts(scan);
-  const auto aligned = [&](int64_t n) { return (n + alignment - 1) / alignment * alignment; };
   ScanWorkspace workspace;
-  workspace.bytes = aligned(step.arena_bytes);
+  workspace.bytes = align_up(step.arena_bytes, kBufferAlignment);
   for (int i = 0; i < parts.carries; ++i) {
     int stacked_as = -1;
     for (int j = parts.carries; j < static_cast<int>(step.body.results.size()); ++j)
       if (step.body.results[j].value == step.body.results[i].value) stacked_as = j;
     workspace.stacked_as.push_back(stacked_as);
     workspace.offsets.push_back(workspace.bytes);
-    if (stacked_as < 0) workspace.bytes += aligned(scan.types[i].byte_size() + spare_bytes);
+    if (stacked_as < 0)
+      workspace.bytes += align_up(scan.types[i].byte_size() + kSpareBytes, kBufferAlignment);
   }
   return workspace;
 }

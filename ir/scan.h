@@ -35,7 +35,7 @@ struct ScanWorkspace {
   std::vector<int64_t> offsets;  // for each carried value, where stacked_as is -1
   int64_t bytes = 0;
 };
-ScanWorkspace scan_workspace(const Node& scan, const Function& step, int64_t alignment, int64_t spare_bytes);
+ScanWorkspace scan_workspace(const Node& scan, const Function& step);
 
 // What one step has of a sequence, or gives of a stacked result: the type without its first extent.
 TensorType step_type(const TensorType& stacked);

@@ -3,6 +3,7 @@
 
 #include "ir/diagnostic.h"
 #include "ir/index_space.h"
+#include "ir/memory.h"
 #include "ir/spatial_rules.h"
 #include "ir/winograd.h"
 
@@ -12,8 +13,6 @@ namespace {
 using Types = std::vector<TensorType>;
 using Results = std::vector<Literal>;
 using Matrix = WinogradMatrices::Matrix;
-
-int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 struct Ranks {
   std::vector<int> operands;

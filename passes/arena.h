@@ -4,14 +4,9 @@
 #include <span>
 #include <vector>
 
-namespace nncc {
+#include "ir/memory.h"
 
-inline constexpr int64_t kBufferAlignment = 64;
-// After each buffer that stands alone: kernels may read whole vectors over the end.
-inline constexpr int64_t kSpareBytes = 64;
-constexpr int64_t align_up(int64_t n, int64_t alignment) {
-  return (n + alignment - 1) / alignment * alignment;
-}
+namespace nncc {
 
 // A buffer, alive from step `first` to step `last`, both included.
 struct LiveRange {

@@ -3,8 +3,9 @@
 #include <map>
 
 #include "ir/builder.h"
-#include "ir/scan.h"
 #include "passes/channels_last.h"
+#include "passes/scan_editor.h"
+#include "passes/scan_order.h"
 #include "passes/weight_values.h"
 
 namespace nncc {
@@ -57,30 +58,6 @@ int pack(Graph& graph, const std::set<NodeId>& weights, int vector_lanes) {
   return packed;
 }
 
-// What is the same in every step of a scan.
-std::set<NodeId> same_in_steps(const Module& module, const Function& step) {
-  std::set<NodeId> same;
-  const auto find_scan = [&](const Graph& graph) -> const Node* {
-    for (const NodeId id : graph.nodes())
-      if (graph[id].op == Op::Scan && graph[id].attributes.string(Attr::Symbol) == step.name)
-        return &graph[id];
-    return nullptr;
-  };
-  const Node* scan = nullptr;
-  for (const Entry& entry : module.entries)
-    for (const Graph* graph : {&entry.graph, &entry.prepare})
-      if (!scan) scan = find_scan(*graph);
-  for (const Function& function : module.functions)
-    if (!scan && function.kind == FunctionKind::Step) scan = find_scan(function.body);
-  if (!scan) return same;
-  std::vector<bool> arguments(step.body.arguments.size(), false);
-  for (int i = 0; i < scan_parts(*scan).first_other(); ++i) arguments[i] = true;
-  const std::vector<bool> varies = depends_on_arguments(step.body, arguments);
-  for (const NodeId id : step.body.nodes())
-    if (!varies[id.index]) same.insert(id);
-  return same;
-}
-
 }  // namespace
 
 bool assign_layout(Module& module, PassContext& context) {
@@ -93,9 +70,15 @@ bool assign_layout(Module& module, PassContext& context) {
     images.bytes_transposed += result.bytes_transposed;
     packed += pack(entry.graph, weight_nodes(module, entry), context.options.vector_lanes);
   }
-  for (Function& function : module.functions)
-    if (function.kind == FunctionKind::Step)
-      packed += pack(function.body, same_in_steps(module, function), context.options.vector_lanes);
+  // In a step, what is the same in all steps is what weights are in an entry.
+  for_each_scan(module, [&](Graph& graph, NodeId id) {
+    ScanEditor scan(module, graph, id);
+    const std::vector<bool> varies = scan.varies();
+    std::set<NodeId> same;
+    for (const NodeId node : scan.body().nodes())
+      if (!varies[node.index]) same.insert(node);
+    packed += pack(scan.body(), same, context.options.vector_lanes);
+  });
   context.count("convolutions over channels last", images.convolutions);
   context.count("transposes between layouts", images.transposes);
   context.count("bytes moved by transposes", images.bytes_transposed);

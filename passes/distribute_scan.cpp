@@ -47,14 +47,6 @@ class Distributor {
     return info.has(Contraction) || info.has(Reduction) || node.op == Op::Gather || node.op == Op::CheckIndex;
   }
 
-  void becomes(Value of_body, Value now) {
-    body().replace_all_uses(of_body, now);
-    for (auto& c : scan_.carries)
-      if (c.next == of_body) c.next = now;
-    for (auto& s : scan_.stacked)
-      if (s.value == of_body) s.value = now;
-  }
-
   // [x, h] w is x w' + h w", of which one may not have to wait.
   void split_products() {
     const std::vector<bool> waits = scan_.depends_on_carries();
@@ -85,7 +77,7 @@ class Distributor {
         const Value product = inner_.add(Op::MatMul, {part, rows}, node.attributes);
         sum = sum ? inner_.add(sum, product) : product;
       }
-      becomes({id, 0}, sum);
+      scan_.replace({id, 0}, sum);
       context_.count("products taken apart");
       changed_ = true;
     }
@@ -148,7 +140,7 @@ class Distributor {
       if (!body().uses(v).empty() || is_carried_on(v)) {
         const Value argument = body().add_argument("before", inner_.type(v), body()[v.node].location);
         scan_.sequences.push_back({all, argument});
-        becomes(v, argument);
+        scan_.replace(v, argument);
       }
       context_.count("values computed before scans");
       changed_ = true;
@@ -193,7 +185,6 @@ class Distributor {
   };
   struct Sum {
     Value first, last;  // of the outer graph
-    TensorType type;
     std::vector<Term> terms;
   };
 
@@ -256,7 +247,7 @@ class Distributor {
                                                : Value{};
       const bool is_sum =
           term && term != c.argument && has_single_use_as_carry(c) && body().uses(c.argument).size() == 1;
-      Sum sum{c.first, c.last, inner_.type(c.argument), {}};
+      Sum sum{c.first, c.last, {}};
       if (!is_sum || !find_terms(term, {}, false, varies, sum.terms)) {
         ++i;
         continue;

@@ -113,7 +113,7 @@ void GraphPlanner::append_step(NodeId kernel) {
 NodeId GraphPlanner::add_to_copy(Node node) {
   if (node.op == Op::Scan) {
     const Function& step = *module_.find_function(node.attributes.string(Attr::Symbol));
-    const int64_t bytes = scan_workspace(node, step, kBufferAlignment, kSpareBytes).bytes;
+    const int64_t bytes = scan_workspace(node, step).bytes;
     node.types.push_back({DType::U8, {std::max(bytes, kBufferAlignment)}});
   }
   const NodeId id = graph_.add(std::move(node));

@@ -55,6 +55,14 @@ Value ScanEditor::other(Value v) {
   return argument;
 }
 
+void ScanEditor::replace(Value from, Value to) {
+  body().replace_all_uses(from, to);
+  for (Carried& c : carries)
+    if (c.next == from) c.next = to;
+  for (Stacked& s : stacked)
+    if (s.value == from) s.value = to;
+}
+
 Value ScanEditor::copy_out(Value v) {
   for (const Passed& passed : others)
     if (passed.argument == v) return passed.outer;

@@ -45,6 +45,8 @@ class ScanEditor {
   std::vector<bool> varies() const;
   // The body's argument for a value of the outer graph, the same for the same.
   Value other(Value outer);
+  // Whatever of the body reads `from`, carries or stacks it has `to` instead.
+  void replace(Value from, Value to);
   // Copies what the value is computed from to the outer graph. It may depend on no carried value and no
   // sequence.
   Value copy_out(Value of_body);

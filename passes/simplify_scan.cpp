@@ -68,14 +68,6 @@ class Simplifier {
     return after < before;
   }
 
-  void becomes(Value of_body, Value now) {
-    scan_.body().replace_all_uses(of_body, now);
-    for (auto& c : scan_.carries)
-      if (c.next == of_body) c.next = now;
-    for (auto& s : scan_.stacked)
-      if (s.value == of_body) s.value = now;
-  }
-
   bool drop_unchanging() {
     bool changed = false;
     for (size_t i = 0; i < scan_.carries.size();) {
@@ -91,7 +83,7 @@ class Simplifier {
       if (stays)
         scan_.others.push_back({c.first, c.argument});
       else
-        becomes(c.argument, c.next);
+        scan_.replace(c.argument, c.next);
       context_.count("carried values that never change");
       changed = true;
     }
@@ -104,7 +96,7 @@ class Simplifier {
       for (size_t i = 0; i < list->size(); ++i) {
         for (size_t j = list->size() - 1; j > i; --j) {
           if ((*list)[j].outer != (*list)[i].outer) continue;
-          becomes((*list)[j].argument, (*list)[i].argument);
+          scan_.replace((*list)[j].argument, (*list)[i].argument);
           list->erase(list->begin() + static_cast<std::ptrdiff_t>(j));
           changed = true;
         }
@@ -147,7 +139,7 @@ class Simplifier {
           ++i;
           continue;
         }
-        becomes(passed.argument, now);
+        scan_.replace(passed.argument, now);
         list->erase(list->begin() + static_cast<std::ptrdiff_t>(i));
         changed = true;
       }
@@ -186,7 +178,7 @@ class Simplifier {
     for (const auto& c : scan_.carries) want(c.next);
     for (const auto& s : scan_.stacked) want(s.value);
     for (const Value v : wanted) {
-      becomes(v, scan_.other(scan_.copy_out(v)));
+      scan_.replace(v, scan_.other(scan_.copy_out(v)));
       context_.count("values moved out of scans");
     }
     return !wanted.empty();

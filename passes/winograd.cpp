@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "ir/diagnostic.h"
+#include "ir/memory.h"
 
 namespace nncc {
 namespace {
@@ -12,7 +13,6 @@ namespace {
 using Ints = std::vector<int64_t>;
 
 double d(int64_t i) { return static_cast<double>(i); }
-int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 // Panels of two vectors where they divide the channels.
 int64_t panel_lanes(int64_t channels, DType dtype, int vector_lanes) {

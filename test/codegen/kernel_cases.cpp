@@ -117,6 +117,19 @@ std::vector<std::byte> KernelCases::compile() const {
   return compile_kernels_to_object(sources, options_);
 }
 
+void expect_same_bits_for_any_threads(const Function& kernel, std::span<const Literal> arguments) {
+  std::vector<std::vector<std::byte>> results;
+  for (const int threads : {1, 2, 8}) {
+    CodegenOptions options;
+    options.threads = threads;
+    options.target = &host_target();
+    const KernelLibrary library(std::span(&kernel, 1), options);
+    results.push_back(library.call(0, arguments)[0].to_bytes());
+    EXPECT_EQ(library.undefined_symbols().empty(), threads == 1);
+    EXPECT_EQ(results.back(), results.front());
+  }
+}
+
 bool is_well_typed(Op op, const std::vector<TensorType>& operands, const Attributes& attributes) {
   std::string error;
   return !infer_types(op, operands, attributes, {}, error).empty();

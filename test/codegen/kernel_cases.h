@@ -56,6 +56,10 @@ class KernelCases {
 inline const std::vector<DType> kAllTypes = {DType::F32, DType::F64, DType::F16, DType::BF16, DType::I8,
                                              DType::U8,  DType::I32, DType::I64, DType::Bool};
 
+// Compiles the kernel for 1, 2 and 8 threads: its first result has the same bits each time, and more than one
+// share a loop. EXPECTs.
+void expect_same_bits_for_any_threads(const Function& kernel, std::span<const Literal> arguments);
+
 // Whether the op takes such operands.
 bool is_well_typed(Op op, const std::vector<TensorType>& operands, const Attributes& attributes = {});
 

@@ -152,16 +152,7 @@ TEST(MatMul, SameBitsForAnyNumberOfThreads) {
     function.body.results = {
         {"z", g.add(Op::MatMul, {x, y}, {{Attr::TransposeA, true}, {Attr::TransposeB, false}})}};
     const std::vector<Literal> arguments{random_literal(a, random), random_literal(b, random)};
-    std::vector<std::vector<std::byte>> results;
-    for (const int threads : {1, 2, 8}) {
-      CodegenOptions options;
-      options.threads = threads;
-      options.target = &host_target();
-      const KernelLibrary library(std::span(&function, 1), options);
-      results.push_back(library.call(0, arguments)[0].to_bytes());
-      EXPECT_EQ(library.undefined_symbols().empty(), threads == 1);
-      EXPECT_EQ(results.back(), results.front());
-    }
+    expect_same_bits_for_any_threads(function, arguments);
   }
 }
 

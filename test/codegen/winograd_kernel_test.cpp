@@ -280,7 +280,6 @@ TEST(Winograd, OddBodies) {
 TEST(Winograd, SameBitsForAnyNumberOfThreads) {
   std::mt19937_64 random(19);
   const Geometry g{4, 2, 64, 64, 32, 16, {28, 28}};
-  std::vector<std::vector<std::byte>> results;
   const std::vector<Literal> arguments{random_literal({DType::F32, g.x()}, random),
                                        transformed_weights(g, DType::F32, random)};
   Function function;
@@ -291,15 +290,7 @@ TEST(Winograd, SameBitsForAnyNumberOfThreads) {
   function.body.results = {{"y", b.add_typed(Op::ConvWinograd, std::array{x, u}, {DType::F32, g.y()},
                                              {{Attr::Tile, g.tile}, {Attr::Low, g.low}})}};
   EXPECT_EQ(schedule_form(function.body), ScheduleForm::Winograd);
-  for (const int threads : {1, 2, 8}) {
-    CodegenOptions options;
-    options.threads = threads;
-    options.target = &host_target();
-    const KernelLibrary library(std::span(&function, 1), options);
-    results.push_back(library.call(0, arguments)[0].to_bytes());
-    EXPECT_EQ(library.undefined_symbols().empty(), threads == 1);
-    EXPECT_EQ(results.back(), results.front());
-  }
+  expect_same_bits_for_any_threads(function, arguments);
 }
 
 }  // namespace
