@@ -44,6 +44,11 @@ CASES = {
     "seq2seq": ("examples/zoo/seq2seq.nn", "fit", [], ["torch", "compile", "jax"], 2, None),
     "word2vec": ("examples/zoo/word2vec.nn", "fit", [], ["torch", "compile", "jax"], 3, None),
     "gpt": ("examples/zoo/gpt.nn", "fit", [], ["torch", "compile", "jax"], 1.2, None),
+    "wgan": ("examples/zoo/wgan.nn", "critic_step", [], ["torch", "compile", "jax"], 1.5, None),
+    "wgan_penalty": ("examples/zoo/wgan.nn", "critic_step_with_penalty", [], ["torch", "compile", "jax"], 1.5, None),
+    "policy": ("examples/zoo/reinforce.nn", "policy_step", [], ["torch", "compile", "jax"], 1.5, None),
+    "q_step": ("examples/zoo/reinforce.nn", "q_step", [], ["torch", "compile", "jax"], 1.5, None),
+    "gpt_token": ("examples/gpt/sampler.nn", "gpt", [], ["torch"], 3, None),
     "lenet_i1": ("examples/zoo/lenet.nn", "classify", ["batch=1"], ["ort", "torch", "jax"], 3, None),
     "resnet_i1": ("examples/zoo/resnet.nn", "resnet18", ["batch=1"], ["ort", "torch"], 1.4, None),
     "vgg_i1": ("examples/zoo/vgg.nn", "vgg11", ["batch=1"], ["ort", "torch"], 1.4, None),
@@ -51,6 +56,9 @@ CASES = {
     "mobilenet_i1": ("examples/zoo/mobilenet.nn", "mobilenet", ["batch=1"], ["ort", "torch"], 1.1, None),
     "alexnet_i1": ("examples/zoo/alexnet.nn", "alexnet", ["batch=1"], ["ort", "torch"], 1.1, None),
 }
+
+# Steps after which a case with memory begins anew.
+SEQUENCES = {"gpt_token": ["128"]}
 
 
 class Side:
@@ -103,7 +111,8 @@ def measure(case, options, folder):
     sides = []
     env = dict(os.environ, OMP_WAIT_POLICY="PASSIVE") if options.passive else None
     for threads in (1, 2):
-        start(sides, f"nncc {threads}t", [os.path.join(options.build, "bin/nncc-serve"), library, entry, str(threads)])
+        serve = [os.path.join(options.build, "bin/nncc-serve"), library, entry, str(threads)]
+        start(sides, f"nncc {threads}t", serve + SEQUENCES.get(case, []))
     for peer in peers:
         if peer not in options.peers:
             continue

@@ -1,6 +1,6 @@
-// A compiled model, ready to run blocks of steps on demand: `nncc-serve model.so entry threads`. Inputs are
-// random: floats in [0, 1), integers 0 or 1. Prints `ready`, then for each line N on standard input runs N
-// steps and prints the seconds they took.
+// A compiled model, ready to run blocks of steps on demand: `nncc-serve model.so entry threads [sequence]`.
+// Inputs are random: floats in [0, 1), integers 0 or 1. Prints `ready`, then for each line N on standard
+// input runs N steps and prints the seconds they took. After `sequence` steps the memory is as at first.
 #include <nn/model.h>
 
 #include <chrono>
@@ -12,7 +12,8 @@
 #include <vector>
 
 int main(int argc, char** argv) try {
-  if (argc != 4) return std::fprintf(stderr, "usage: %s model.so entry threads\n", argv[0]), 1;
+  if (argc != 4 && argc != 5)
+    return std::fprintf(stderr, "usage: %s model.so entry threads [sequence]\n", argv[0]), 1;
   const nn::Library library = nn::Library::open(argv[1]);
   const nn_model& model = library.model();
   int entry = -1;
@@ -50,10 +51,14 @@ int main(int argc, char** argv) try {
   char error[256];
   if (model.create(&model, &options, &session, error, sizeof error) != NN_OK)
     return std::fprintf(stderr, "%s: %s\n", argv[0], error), 1;
+  const long sequence = argc == 5 ? std::atol(argv[4]) : 0;
+  long steps = 0;
   auto run = [&](long n) {
-    for (long i = 0; i < n; ++i)
+    for (long i = 0; i < n; ++i) {
+      if (sequence > 0 && steps++ % sequence == 0) model.reset_memory(session);
       if (model.run(session, entry, inputs.data(), outputs.data()) != NN_OK)
         std::fprintf(stderr, "%s\n", model.error(session)), std::exit(1);
+    }
   };
   run(10);
   std::puts("ready");
