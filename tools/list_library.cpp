@@ -73,7 +73,7 @@ Columns columns_of(const LibraryFunction& f) {
 
 }  // namespace
 
-std::string list_library() {
+std::string list_primitives() {
   std::string text = line({"kernel", "gradient", "twice"}, "primitives");
   for (const OpInfo& info : all_ops()) {
     std::string what = std::string(info.name) + "(";
@@ -85,8 +85,14 @@ std::string list_library() {
     text +=
         line(columns_of(info), what + (info.attributes.empty() ? "" : "}") + ": " + std::string(info.doc));
   }
+  return text +
+         "\nF: of floats alone. B: of truth values alone. Layers, losses and optimizers: --list-library.\n";
+}
+
+std::string list_library() {
+  std::string text;
   for (const LibrarySection& section : library_sections()) {
-    text += "\n" + line({"kernel", "gradient", "twice"}, section.name);
+    text += (text.empty() ? "" : "\n") + line({"kernel", "gradient", "twice"}, section.name);
     for (const LibraryFunction& f : section.functions) text += line(columns_of(f), f.signature);
   }
   return text;

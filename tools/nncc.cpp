@@ -84,11 +84,12 @@ OptionParser option_parser(Arguments& a) {
   add_pass_options(line, a.driver.pipeline);
 
   line.group("Information");
-  line.flag("list-library",
-            "the primitives and the functions of the standard library,\nand which of them have kernels and "
-            "gradients",
-            a.list_library);
-  line.flag("list-ops", "the primitives", a.list_ops);
+  line.flag(
+      "list-library",
+      "the functions of the standard library, and which of them\nhave a kernel, a gradient and a double "
+      "gradient",
+      a.list_library);
+  line.flag("list-ops", "the primitives, likewise", a.list_ops);
   line.flag("list-passes", "the passes", a.list_passes);
   line.flag("list-targets", "the processors", a.list_targets);
   line.flag("version", "print the version", a.version);
@@ -106,7 +107,7 @@ bool print_information(const Arguments& a, const OptionParser& line) {
   if (a.version) return out << "nncc " << NNCC_VERSION << '\n', true;
   if (a.list_library) return out << list_library(), true;
   if (a.list_targets) return list(list_targets()), true;
-  if (a.list_ops) return out << list_ops(), true;
+  if (a.list_ops) return out << list_primitives(), true;
   if (a.list_passes) return out << list_passes(), true;
   return false;
 }

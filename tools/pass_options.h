@@ -8,9 +8,9 @@ namespace nncc {
 // Adds a group of options: what to print, where to stop. `options` must outlive the parsing.
 void add_pass_options(OptionParser& line, PipelineOptions& options);
 
-// --list-passes and --list-ops.
+// --list-passes.
 std::string list_passes();
-// A table in Markdown, as in docs/ops.md.
+// The primitives as a table in Markdown, as in docs/ops.md.
 std::string list_ops();
 
 }  // namespace nncc
