@@ -31,13 +31,16 @@ Pipeline schedule_scatter(Lowering& lowering, const ScheduleOptions& options) {
   };
   const Var c("c"), row("row"), outer("outer");
   Func sums("sums"), out("out");
+  // A loop of one step would leave its variable out of every index.
+  const bool is_loop = count > 1;
   const RDom r(0, count, "r");
-  const Expr chosen = inside_extent(lowering.at(node.operands[1], {Expr(r)}), rows);
+  const Expr step = is_loop ? Expr(r) : Expr(0);
+  const Expr chosen = inside_extent(lowering.at(node.operands[1], {step}), rows);
   // 16-bit floats are summed, as everywhere, in f32.
   const bool is_stored_narrow = storage_type(whole.dtype) != compute_type(whole.dtype);
   Func& target = is_stored_narrow ? sums : out;
   target(c, row, outer) = at(0, outer, row, c, rows);
-  target(c, chosen, outer) += at(2, outer, r, c, count);
+  target(c, chosen, outer) += at(2, outer, step, c, count);
   if (is_stored_narrow) out(c, row, outer) = to_storage(sums(c, row, outer), whole.dtype);
 
   const int lanes = options.lanes(body);
@@ -54,9 +57,9 @@ Pipeline schedule_scatter(Lowering& lowering, const ScheduleOptions& options) {
     target.update()
         .split(c, block, c, piece, TailStrategy::GuardWithIf)
         .split(c, first, lane, lanes, TailStrategy::GuardWithIf)
-        .reorder(lane, first, r, block, outer)
         .vectorize(lane);
-  } else {
+    if (is_loop) target.update().reorder(lane, first, r, block, outer);
+  } else if (is_loop) {
     target.update().reorder(c, r, outer);
   }
   if (large) {

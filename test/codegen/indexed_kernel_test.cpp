@@ -14,7 +14,8 @@ struct Lookup {
 };
 const std::vector<Lookup> kLookups = {{{7, 5}, {3}, 0},     {{7, 32}, {4, 3}, 0}, {{7, 48}, {9}, 0},
                                       {{3, 7, 17}, {5}, 1}, {{3, 7}, {2, 5}, 1},  {{19}, {23}, 0},
-                                      {{5, 33}, {}, 0},     {{2, 3, 4}, {1}, 2},  {{65, 130}, {40}, 0}};
+                                      {{5, 33}, {}, 0},     {{2, 3, 4}, {1}, 2},  {{65, 130}, {40}, 0},
+                                      {{4}, {1}, 0},        {{4}, {}, 0},         {{3, 40}, {1}, 0}};
 
 Literal index_literal(DType dtype, const Shape& shape, int64_t extent, std::mt19937_64& random) {
   Literal index({dtype, shape});
