@@ -58,7 +58,7 @@ bool KernelOutliner::can_flatten(int group, int64_t count) const {
   const FusionGroups::Group& members = groups_.groups()[group];
   const std::function<bool(Value)> is_linear = [&](Value v) {
     const Node& node = graph_[v.node];
-    const int64_t n = groups_.count(v.node);
+    const int64_t n = graph_.type(v).num_elements();
     if (n != count && n != 1) return false;
     if (groups_.is_in(v.node, group) || is_splat_constant(node)) return true;
     const FusionRole role = fusion_role(node.op);
