@@ -190,6 +190,13 @@ Expr round_to_half(const Expr& x, Type type) {
   return select(is_nan_bits(x), nan, Halide::cast(type, x));
 }
 
+Expr round_to_odd(const Expr& x) {
+  const Expr near = cast<float>(x), back = cast<double>(near);
+  const Expr bits = reinterpret<uint32_t>(near);
+  const Expr toward_zero = select(Halide::abs(back) > Halide::abs(x), bits - 1, bits);
+  return reinterpret<float>(select(back != x, toward_zero | 1, bits));
+}
+
 // An estimate and a step of Newton's method, which would make NaN of infinity.
 Expr reciprocal_e(const Expr& x) {
   const Expr q = select(x > 1e37f, 1e37f, x), r = Halide::fast_inverse(q);

@@ -32,6 +32,9 @@ Halide::Expr reciprocal_e(const Halide::Expr& x);
 // NaN wins.
 Halide::Expr max_e(const Halide::Expr& a, const Halide::Expr& b);
 Halide::Expr min_e(const Halide::Expr& a, const Halide::Expr& b);
+// From f64 to f32: a number between two goes to the one whose last bit is set, so that another rounding, to
+// f16 or bf16, gives what a single one would have given.
+Halide::Expr round_to_odd(const Halide::Expr& x);
 // From f32 to f16 or bf16.
 Halide::Expr round_to_half(const Halide::Expr& x, Halide::Type type);
 // Truncates and saturates; NaN becomes 0.

@@ -158,7 +158,10 @@ Expr lower_Cast(Rules r) {
   if (is_float(from) && !to.is_float()) return float_to_int(x, to);
   if (x.type().is_bool()) return select(x, make_const(to, 1), make_const(to, 0));
   // Rounds to a 16-bit float where that is the result's type, and goes on in f32.
-  return cast(to, to_storage(cast(to, x), r.type().dtype));
+  const bool is_half = r.type().dtype == DType::F16 || r.type().dtype == DType::BF16;
+  const bool is_long = from == DType::F64 || from == DType::I32 || from == DType::I64;
+  const Expr single = is_half && is_long ? round_to_odd(cast<double>(x)) : cast(to, x);
+  return cast(to, to_storage(single, r.type().dtype));
 }
 
 Expr lower_Add(Rules r) { return r.operand(0) + r.operand(1); }
