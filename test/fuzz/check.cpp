@@ -74,19 +74,45 @@ std::string first_difference(const Literal& a, const Literal& b) {
   return "nothing";
 }
 
-void compare(const std::string& stage, const History& expected, const History& found, double tolerance) {
+// How far numbers may be from those expected, relative to the largest of their tensor.
+struct Tolerance {
+  double common = 0;
+  // Where rounding costs more: of each run, by the name of a result or variable.
+  std::vector<std::map<std::string, double>> own = {};
+
+  double of(size_t run, const std::string& name) const {
+    if (run < own.size())
+      if (const auto found = own[run].find(name); found != own[run].end()) return found->second;
+    return common;
+  }
+};
+
+void compare(const std::string& stage, const History& expected, const History& found,
+             const Tolerance& tolerance) {
   for (size_t i = 0; i < expected.size(); ++i) {
     const Record &a = expected[i], &b = found.at(i);
     const std::string when = " in run " + std::to_string(i) + ", of " + a.entry + ", differs ";
     for (size_t k = 0; k < a.results.size(); ++k)
-      if (difference(a.results[k], b.results.at(k)) > tolerance)
+      if (difference(a.results[k], b.results.at(k)) > tolerance.of(i, a.names[k]))
         throw Failure{{stage, a.names[k] + when + first_difference(a.results[k], b.results[k])}};
     for (const auto& [name, value] : a.variables)
       // Loops that draw numbers for nothing count a step, too.
       if (b.variables.count(name) && (value.is_float() || stage != "unrolled") &&
-          difference(value, b.variables.at(name)) > tolerance)
+          difference(value, b.variables.at(name)) > tolerance.of(i, name))
         throw Failure{{stage, name + when + first_difference(value, b.variables.at(name))}};
   }
+}
+
+// Of the numbers of a half precision; relative.
+double epsilon(DType half) { return half == DType::F16 ? 0x1p-11 : 0x1p-8; }
+
+// Each number off by up to that part of itself.
+void disturb(Literal& literal, double part, std::mt19937_64& random) {
+  if (!literal.is_float()) return;
+  std::uniform_real_distribution<double> uniform(-part, part);
+  for (int64_t i = 0; i < literal.num_elements(); ++i)
+    literal.set(i, literal.real(i) * (1 + uniform(random)));
+  literal.round_to_type();
 }
 
 class Checker {
@@ -97,7 +123,8 @@ class Checker {
     const std::string path = write("program.nn", text);
     const auto traced = build(path, "inline,autodiff");
     const History expected = evaluate(*traced);
-    const double tolerance = options_.float_type == DType::F64 ? 1e-7 : 2e-3;
+    const Tolerance tolerance = options_.half ? tolerance_of_halves(*traced, expected)
+                                              : Tolerance{options_.float_type == DType::F64 ? 1e-7 : 2e-3};
     if (!unrolled.empty()) {
       const auto other = build(write("unrolled.nn", unrolled), "inline,autodiff");
       compare("unrolled", expected, evaluate(*other, &expected), tolerance);
@@ -140,13 +167,15 @@ class Checker {
   template <class Run>
   History history(const Module& module, const Run& run) {
     History result;
-    std::mt19937_64 random(7);
+    std::mt19937_64 random(7), noise(disturbed_);
     for (int step = 0; step < kSteps; ++step)
       for (const Entry& entry : module.entries) {
         if (entry.kind == EntryKind::Init) continue;
         std::vector<Literal> arguments;
         for (const Graph::Argument& argument : entry.graph.arguments)
           arguments.push_back(random_literal(entry.graph.type(argument.value), random));
+        if (disturbed_)
+          for (Literal& argument : arguments) disturb(argument, epsilon(*options_.half), noise);
         Record& record = result.emplace_back();
         record.entry = entry.name;
         for (const Graph::Result& r : entry.graph.results) record.names.push_back(r.name);
@@ -157,19 +186,53 @@ class Checker {
 
   // `same`: starts with the parameters of that one's first run.
   History evaluate(const Module& module, const History* same = nullptr) {
-    Evaluator evaluator(module, {.round = options_.float_type == DType::F32});
+    Evaluator evaluator(module, {.round = options_.float_type == DType::F32 && !exact_});
     evaluator.initialize(42);
     if (initial_.empty()) initial_ = evaluator.variables();
     for (const auto& [name, value] : initial_)
       if (same && evaluator.variables().count(name)) evaluator.variable(name) = value;
+    std::mt19937_64 noise(disturbed_);
+    if (disturbed_)
+      for (const auto& [name, value] : initial_)
+        disturb(evaluator.variable(name), epsilon(*options_.half), noise);
     return history(module, [&](const Entry& entry, const std::vector<Literal>& arguments, Record& record) {
       record.results = evaluator.run(entry, arguments);
       record.variables = evaluator.variables();
     });
   }
 
+  // Kernels round to a half precision what they store alone, the evaluator after each operation: how much
+  // that is in the end shows in what becomes of no rounding at all, and of inputs off by half a digit.
+  Tolerance tolerance_of_halves(const Module& module, const History& expected) {
+    constexpr double kMargin = 8, kNoDigits = 0.25;
+    if (!options_.smooth) return {HUGE_VAL};
+    std::vector<History> others;
+    exact_ = true;
+    others.push_back(evaluate(module));
+    exact_ = false;
+    for (disturbed_ = 1; disturbed_ <= 4; ++disturbed_) others.push_back(evaluate(module));
+    disturbed_ = 0;
+    Tolerance result;
+    for (size_t i = 0; i < expected.size(); ++i) {
+      auto& own = result.own.emplace_back();
+      const auto widen = [&](const std::string& name, const Literal& value, const Literal& other) {
+        double& allowed = own.try_emplace(name, kMargin * epsilon(*options_.half)).first->second;
+        allowed = std::max(allowed, kMargin * (difference(value, other) + epsilon(*options_.half)));
+        if (allowed > kNoDigits) allowed = HUGE_VAL;
+      };
+      for (const History& other : others) {
+        for (size_t k = 0; k < expected[i].results.size(); ++k)
+          widen(expected[i].names[k], expected[i].results[k], other[i].results[k]);
+        for (const auto& [name, value] : expected[i].variables)
+          widen(name, value, other[i].variables.at(name));
+      }
+    }
+    return result;
+  }
+
   // Names the first pass after which the numbers differ.
-  void blame(const std::string& path, const std::string& level, const History& expected, double tolerance) {
+  void blame(const std::string& path, const std::string& level, const History& expected,
+             const Tolerance& tolerance) {
     Diagnostics diags;
     std::string passes;
     for (const PassInfo* pass : parse_pipeline(level, diags)) {
@@ -180,7 +243,7 @@ class Checker {
     }
   }
 
-  void run_compiled(const Module& module, const History& expected, double tolerance) {
+  void run_compiled(const Module& module, const History& expected, const Tolerance& tolerance) {
     Diagnostics diags;
     const auto target = find_target(options_.target, diags);
     CodegenOptions codegen;
@@ -199,12 +262,14 @@ class Checker {
     };
     const History found = run(1);
     compare("compiled", expected, found, tolerance);
-    if (options_.threads > 1) compare("threads", found, run(options_.threads), 0);
+    if (options_.threads > 1) compare("threads", found, run(options_.threads), {});
   }
 
   CheckOptions options_;
   std::string folder_;
   std::map<std::string, Literal> initial_;
+  bool exact_ = false;      // evaluates without rounding
+  uint64_t disturbed_ = 0;  // on numbers off by half a digit; which ones
 };
 
 }  // namespace

@@ -1,5 +1,6 @@
 // What the compiler makes of one program, against the evaluator on the program as traced.
 #pragma once
+#include <optional>
 #include <string>
 
 #include "ir/type.h"
@@ -11,6 +12,9 @@ struct CheckOptions {
   int opt_level = 2;
   int threads = 2;       // of a session; another has one thread, and gives the same bits
   bool compiled = true;  // or only what the passes make, on the evaluator
+  // F16 or BF16: computed in by some of the program, which is then compared as far as rounding leaves digits.
+  std::optional<DType> half = {};
+  bool smooth = true;  // no result jumps where a number crosses a bound; a half's numbers alone may
   std::string target = "host";
 };
 

@@ -1,6 +1,7 @@
 #include "fuzz/generator.h"
 
 #include <algorithm>
+#include <cctype>
 #include <numeric>
 
 #include "ir/builder.h"
@@ -9,7 +10,11 @@ namespace nncc::fuzz {
 
 Program random_program(uint64_t seed) { return Generator(seed).make(); }
 
-Generator::Generator(uint64_t seed) : random_(seed * 7919 + 17) { program_.seed = seed; }
+Generator::Generator(uint64_t seed) : random_(seed * 7919 + 17) {
+  program_.seed = seed;
+  if (seed % 12 == 5) program_.half = DType::F16;
+  if (seed % 12 == 11) program_.half = DType::BF16;
+}
 
 Program Generator::make() {
   Scope scope{&program_.statements, {}};
@@ -18,6 +23,7 @@ Program Generator::make() {
     program_.inputs.push_back({fresh("x"), DType::F32, some_shape()});
   if (chance(0.5))
     program_.inputs.push_back({fresh("x"), chance(0.5) ? DType::I32 : DType::I64, some_shape()});
+  if (program_.half && chance(0.5)) program_.inputs.push_back({fresh("x"), *program_.half, some_shape()});
   scope.values = program_.inputs;
   for (int64_t i = between(2, most_ > 1000 ? 4 : 8); i > 0; --i) grow(scope);
   std::set<std::string> used;
@@ -108,10 +114,51 @@ Name Generator::add(Scope& s, DType dtype, Shape shape, const std::string& text)
     statement.declaration = "param " + whole.substr(0, colon) + ": f32" +
                             (shape_text == "[]" ? "" : shape_text) + " = uniform(-0.9, 0.9)";
   }
+  if (program_.half && chance(0.5)) {
+    if (const std::string halves = in_halves(s, statement.text); !halves.empty()) {
+      statement.text = dtype == DType::F32 ? "cast(" + halves + ", f32)" : halves;
+      if (dtype == DType::F32 && chance(0.3)) {
+        const Name half{fresh("v"), *program_.half, name.shape};
+        s.statements->push_back({{half},
+                                 "cast(" + halves + ", " + std::string(dtype_name(half.dtype)) + ")",
+                                 statement.declaration});
+        s.values.push_back(half);
+        s.own.push_back(half.text);
+        statement.declaration.clear();
+        statement.text = "cast(" + half.text + ", f32)";
+      }
+    }
+  }
   s.statements->push_back(std::move(statement));
   s.values.push_back(name);
   s.own.push_back(name.text);
   return name;
+}
+
+std::string Generator::in_halves(const Scope& s, const std::string& text) const {
+  static const std::set<std::string> single = {
+      "dense",    "layer_norm", "rms_norm", "batch_norm", "instance_norm", "group_norm",
+      "prelu",    "rnn",        "lstm",     "gru",        "bidirectional", "multi_head_attention",
+      "upsample", "dropout",    "uniform",  "normal",     "bernoulli",     "grad",
+      "one_hot",  "gain"};
+  const std::string half(dtype_name(*program_.half));
+  std::string result;
+  bool any = false;
+  for (size_t i = 0; i < text.size();) {
+    size_t end = i;
+    while (end < text.size() && (std::isalnum(static_cast<unsigned char>(text[end])) || text[end] == '_'))
+      ++end;
+    const std::string word = text.substr(i, end - i);
+    const auto value =
+        std::find_if(s.values.begin(), s.values.end(), [&](const Name& v) { return v.text == word; });
+    const bool real = value != s.values.end() ? value->dtype == DType::F32 : word.rfind("param_", 0) == 0;
+    if (single.count(word)) return "";
+    any |= real;
+    result += real ? "cast(" + word + ", " + half + ")" : word == "f32" ? half : word;
+    if (end == i) result += text[end++];
+    i = end;
+  }
+  return any ? result : "";
 }
 
 // To stand once in a text for add(), followed by a space.
@@ -233,10 +280,11 @@ void Generator::binary(Scope& s) {
 void Generator::broadcast(Scope& s) {
   const Name x = pick_float(s);
   const auto both = [&](const Name& v) { return broadcast_shapes(x.shape, v.shape); };
-  const Name y = *pick(s, [&](const Name& v) {
+  const auto y = pick(s, [&](const Name& v) {
     const auto shape = v.dtype == DType::F32 ? both(v) : std::nullopt;
     return shape && num_elements(*shape) <= 4 * most_;
   });
+  if (!y) return unary(s);
   if (chance(0.3)) {
     Shape shape = x.shape;
     for (int64_t& e : shape)
@@ -245,9 +293,9 @@ void Generator::broadcast(Scope& s) {
     add_float(s, x.shape, x.text + " * " + parameter(s, shape) + " ");
     return;
   }
-  add_float(s, *both(y),
+  add_float(s, *both(*y),
             filled(one_of({"{} + []", "[] - {}", "tanh({}) * []", "max({}, [])", "{} / (1 + abs([]))"}),
-                   x.text, y.text));
+                   x.text, y->text));
 }
 
 void Generator::reduce(Scope& s) {

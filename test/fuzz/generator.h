@@ -55,6 +55,8 @@ class Generator {
     return add(s, DType::F32, std::move(shape), text);
   }
   std::string parameter(Scope&, const Shape&);
+  // The same of operands in half precision; empty where a function takes f32 alone.
+  std::string in_halves(const Scope&, const std::string& text) const;
   // Integers in [0, extent).
   std::string index(Scope&, const Shape&, int64_t extent);
   Name some_index(Scope&, int64_t extent);

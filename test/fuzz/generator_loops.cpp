@@ -66,12 +66,11 @@ void Generator::loop(Scope& s) {
     const Name next = *pick(body, same);
     c.next = next.text;
     // Mostly a step that stays small.
-    if (c.name.dtype == DType::F32 && chance(0.85))
-      c.next =
-          add_float(body, c.name.shape,
-                    filled(one_of({"tanh(0.5 * {} + 0.5 * [])", "0.5 * {} + 0.5 * tanh([])", "sin({} - [])"}),
-                           c.name.text, next.text))
-              .text;
+    if (is_float(c.name.dtype) && chance(0.85))
+      c.next = add(body, c.name.dtype, c.name.shape,
+                   filled(one_of({"tanh(0.5 * {} + 0.5 * [])", "0.5 * {} + 0.5 * tanh([])", "sin({} - [])"}),
+                          c.name.text, next.text))
+                   .text;
     else if (is_index(c.name) && chance(0.8))
       c.next = add(body, c.name.dtype, c.name.shape, "(" + c.name.text + " + " + next.text + ") / 2").text;
   }

@@ -3,8 +3,11 @@
 //   fuzz --count 300 --seed 1            so many programs, from that seed on; a failing one is made smaller
 //   fuzz --out FOLDER …                  and written there
 //   fuzz --compile-every 10 …            compiles one of ten, the others run as optimized on the evaluator
-//   alone; 0: none fuzz --seconds 100 …                 ends after that time fuzz --print --seed 7 shows a
-//   program fuzz FILE.nn…                        programs that failed once
+//                                        alone; 0: none
+//   fuzz --seed 5 --stride 6 …           takes each sixth seed: these have numbers in half precision
+//   fuzz --seconds 100 …                 ends after that time
+//   fuzz --print --seed 7                shows a program
+//   fuzz FILE.nn…                        programs that failed once
 #include <gtest/gtest.h>
 
 #include <chrono>
@@ -23,7 +26,7 @@ namespace nncc::fuzz {
 namespace {
 
 struct Options {
-  uint64_t seed = 1, count = 0;
+  uint64_t seed = 1, stride = 1, count = 0;
   bool print = false, shrink = true;
   uint64_t compile_every = 1;  // the others on the evaluator alone; 0: all of them
   std::string out = ".";
@@ -37,6 +40,9 @@ CheckOptions options_for(const Program& program, const Options& options) {
       options.compile_every && program.seed / 2 % options.compile_every == 0;  // odd ones are f32
   // Numbers in f32 may fall on the other side of a bound.
   if (program.smooth && program.seed % 2) check.float_type = DType::F32;
+  if (program.half) check.float_type = DType::F32;
+  check.half = program.half;
+  check.smooth = program.smooth;
   if (program.seed % 8 == 3) check.target = "x86-64-v3";
   if (program.seed % 16 == 9) check.target = "x86-64-v2";
   if (program.seed % 16 == 6) check.opt_level = 1;
@@ -112,7 +118,7 @@ std::optional<std::string> read_file(const std::string& path) {
 
 int run(const Options& options) {
   const test::TemporaryFolder folder;
-  uint64_t done = 0, failed = 0;
+  uint64_t done = 0, compiled = 0, failed = 0;
   const auto start = std::chrono::steady_clock::now();
   for (const std::string& path : options.files) {
     const auto text = read_file(path);
@@ -124,7 +130,7 @@ int run(const Options& options) {
     for (const DType type : {DType::F64, DType::F32}) {
       CheckOptions check;
       check.float_type = type;
-      ++done;
+      ++done, ++compiled;
       if (const Finding finding =
               check_apart(*text, type == DType::F64 ? unrolled : "", check, folder.path())) {
         ++failed;
@@ -133,7 +139,8 @@ int run(const Options& options) {
       }
     }
   }
-  for (uint64_t seed = options.seed; seed < options.seed + options.count; ++seed) {
+  for (uint64_t i = 0; i < options.count; ++i) {
+    const uint64_t seed = options.seed + i * options.stride;
     Program program = random_program(seed);
     if (options.print) {
       std::cout << "// seed " << seed << "\n" << program.text(Form::Loops) << "\n";
@@ -143,6 +150,7 @@ int run(const Options& options) {
     if (elapsed.count() > options.seconds) break;
     const CheckOptions check = options_for(program, options);
     ++done;
+    compiled += check.compiled;
     Finding finding = try_program(program, check, false, folder.path());
     if (!finding) continue;
     ++failed;
@@ -160,7 +168,8 @@ int run(const Options& options) {
   }
   const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
   if (!options.print)
-    std::cout << done << " programs, " << failed << " failed, " << elapsed.count() << " seconds" << std::endl;
+    std::cout << done << " programs, " << compiled << " compiled, " << failed << " failed, "
+              << elapsed.count() << " seconds" << std::endl;
   return failed ? 1 : 0;
 }
 
@@ -176,6 +185,8 @@ int main(int argc, char** argv) {
     const auto value = [&]() -> std::string { return i + 1 < argc ? argv[++i] : ""; };
     if (argument == "--seed")
       options.seed = std::stoull(value());
+    else if (argument == "--stride")
+      options.stride = std::stoull(value());
     else if (argument == "--count")
       options.count = std::stoull(value());
     else if (argument == "--seconds")

@@ -3,6 +3,7 @@
 #pragma once
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -53,8 +54,9 @@ struct Program {
   std::vector<Name> sinks;  // results of the model
   std::string optimizer, other_optimizer;
   bool second_derivative = false;
-  bool smooth = true;      // no result jumps where a number crosses a bound
-  bool unrollable = true;  // as a loop of the compiler, the same numbers
+  bool smooth = true;              // no result jumps where a number crosses a bound
+  bool unrollable = true;          // as a loop of the compiler, the same numbers
+  std::optional<DType> half = {};  // F16 or BF16: what some of it is computed in
 
   // Without statements that nothing needs if `lean`.
   std::string text(Form form, bool lean = false) const;
