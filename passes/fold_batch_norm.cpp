@@ -93,7 +93,7 @@ class Folder {
   }
   Value behind(Value v, int axis) const {
     const Node& node = graph_[v.node];
-    const Shape& shape = node.types[0].shape;
+    const Shape& shape = graph_.type(v).shape;
     if (axis >= static_cast<int>(shape.size())) return {};
     if (num_elements(shape) == shape[axis]) return v;
     if (node.op != Op::Broadcast) return {};
