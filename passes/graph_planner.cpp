@@ -42,9 +42,9 @@ GraphPlan GraphPlanner::plan(int carries) {
   Schedule best = schedule(stable_order());
   if (Schedule other = schedule(frugal_order()); other.arena.bytes < best.arena.bytes)
     best = std::move(other);
-  for (size_t i = 0; i < best.buffers.size(); ++i) {
-    storages_[best.buffers[i]].placed = true;
-    storages_[best.buffers[i]].place = {Space::Arena, 0, best.arena.offsets[best.shares[i]]};
+  for (size_t i = 0; i < best.storages.size(); ++i) {
+    storages_[best.storages[i]].placed = true;
+    storages_[best.storages[i]].place = {Space::Arena, 0, best.arena.offsets[best.shares[i]]};
   }
   list_peak(best);
   result_.arena_bytes = best.arena.bytes;
@@ -85,6 +85,10 @@ GraphPlanner::Region GraphPlanner::root_region(Value v) const {
     region.storage = storages_[region.storage].parent;
   }
   return region;
+}
+
+bool GraphPlanner::is_in_arena(int storage) const {
+  return storages_[storage].fresh && !storages_[storage].placed;
 }
 
 // Made here, not yet part of anything, and all of it.
@@ -446,14 +450,15 @@ std::vector<int> GraphPlanner::stable_order() const {
 std::vector<int> GraphPlanner::frugal_order() const {
   std::vector<int> readers_left(storages_.size(), 0);
   std::vector<std::set<int>> reads(steps_.size()), writes(steps_.size());
-  const auto in_arena = [&](int storage) { return storages_[storage].fresh && !storages_[storage].placed; };
   for (size_t step = 0; step < steps_.size(); ++step) {
     const Node& node = graph_[steps_[step].id];
     for (Value operand : node.operands)
-      if (const int storage = root_region(operand).storage; in_arena(storage)) reads[step].insert(storage);
-    for (size_t i = 0; i < node.types.size(); ++i)
-      if (const int storage = root_region({steps_[step].id, static_cast<int>(i)}).storage; in_arena(storage))
-        writes[step].insert(storage);
+      if (const int storage = root_region(operand).storage; is_in_arena(storage)) reads[step].insert(storage);
+    for (size_t i = 0; i < node.types.size(); ++i) {
+      // Of what lies in a larger one, that part alone.
+      const Value v{steps_[step].id, static_cast<int>(i)};
+      if (is_in_arena(root_region(v).storage)) writes[step].insert(regions_.at(v).storage);
+    }
     for (int storage : reads[step]) ++readers_left[storage];
   }
   std::vector<bool> alive(storages_.size(), false);
@@ -477,12 +482,11 @@ std::vector<int> GraphPlanner::frugal_order() const {
 GraphPlanner::Schedule GraphPlanner::schedule(std::vector<int> order) const {
   Schedule s;
   s.order = std::move(order);
-  std::map<int, LiveRange> live;  // by storage
+  std::map<int, std::vector<LiveRange>> live;  // by storage
   const auto touch = [&](Value v, int time) {
-    const int storage = root_region(v).storage;
-    if (!storages_[storage].fresh || storages_[storage].placed) return;
-    const auto [it, added] = live.try_emplace(storage, LiveRange{time, time, storages_[storage].bytes});
-    it->second.last = time;
+    const Region region = root_region(v);
+    if (is_in_arena(region.storage))
+      live[region.storage].push_back({time, time, region.offset, region.bytes});
   };
   for (int time = 0; time < static_cast<int>(s.order.size()); ++time) {
     const NodeId id = steps_[s.order[time]].id;
@@ -506,7 +510,8 @@ GraphPlanner::Schedule GraphPlanner::schedule(std::vector<int> order) const {
       for (int operand = 0; operand < static_cast<int>(node.operands.size()); ++operand) {
         const Region read = regions_.at(node.operands[operand]);
         if (!is_whole_fresh(read) || read.bytes != written.bytes || taken.contains(read.storage)) continue;
-        if (live.at(read.storage).last != time || live.at(read.storage).first == time) continue;
+        const std::vector<LiveRange>& touched = live.at(read.storage);  // in the order of time
+        if (touched.back().last != time || touched.front().first == time) continue;
         const auto same_buffer = [&](int other) {
           return other != operand && owner(root_region(node.operands[other]).storage) == owner(read.storage);
         };
@@ -523,26 +528,24 @@ GraphPlanner::Schedule GraphPlanner::schedule(std::vector<int> order) const {
       }
     }
   }
-  std::map<int, int> index;  // of an owner's range
-  for (const auto& [storage, range] : live) {
-    const auto [it, added] = index.try_emplace(owner(storage), static_cast<int>(s.ranges.size()));
-    if (added) {
-      s.ranges.push_back(range);
-    } else {
-      LiveRange& shared = s.ranges[it->second];
-      shared.first = std::min(shared.first, range.first);
-      shared.last = std::max(shared.last, range.last);
-    }
-    s.buffers.push_back(storage);
+  std::map<int, int> index;  // of an owner's buffer
+  std::vector<std::vector<LiveRange>> ranges;
+  for (const auto& [storage, touched] : live) {
+    const auto [it, added] = index.try_emplace(owner(storage), static_cast<int>(ranges.size()));
+    if (added) ranges.emplace_back();
+    std::vector<LiveRange>& shared = ranges[it->second];
+    shared.insert(shared.end(), touched.begin(), touched.end());
+    s.storages.push_back(storage);
     s.shares.push_back(it->second);
   }
-  s.arena = plan_arena(s.ranges);
+  for (std::vector<LiveRange>& shared : ranges) s.buffers.push_back(make_buffer(std::move(shared)));
+  s.arena = plan_arena(s.buffers);
   return s;
 }
 
 // Each buffer once, by the first value in it that has a name, or else by the kernel that writes it.
 void GraphPlanner::list_peak(const Schedule& schedule) {
-  std::set<int> listed;              // of the ranges
+  std::set<int> listed;              // of the buffers
   std::map<int, std::string> names;  // of storages
   for (const auto& [value, region] : regions_) {
     const Node& node = graph_[value.node];
@@ -552,12 +555,14 @@ void GraphPlanner::list_peak(const Schedule& schedule) {
       name = node.attributes.string(Attr::Symbol) + "#" + std::to_string(value.result);
     if (name.empty() && region.storage == root_region(value).storage) name = op_info(node.op).name;
   }
-  for (size_t i = 0; i < schedule.buffers.size(); ++i) {
-    const LiveRange& range = schedule.ranges[schedule.shares[i]];
-    if (range.first > schedule.arena.peak_step || range.last < schedule.arena.peak_step) continue;
-    const std::string& name = names[schedule.buffers[i]];
-    if (name.empty() || !listed.insert(schedule.shares[i]).second) continue;
-    result_.alive_at_peak[name] += range.bytes;
+  for (size_t i = 0; i < schedule.storages.size(); ++i) {
+    int64_t alive = 0;
+    for (const LiveRange& part : schedule.buffers[schedule.shares[i]].parts)
+      if (part.first <= schedule.arena.peak_step && schedule.arena.peak_step <= part.last)
+        alive += part.bytes;
+    const std::string& name = names[schedule.storages[i]];
+    if (alive == 0 || name.empty() || !listed.insert(schedule.shares[i]).second) continue;
+    result_.alive_at_peak[name] += alive;
   }
 }
 

@@ -79,6 +79,7 @@ class GraphPlanner {
   int add_fresh(int64_t bytes);
   int add_fixed(Place place, int64_t bytes);
   Region root_region(Value v) const;
+  bool is_in_arena(int storage) const;
   bool is_whole_fresh(const Region& region) const;
   Value add_copy(Value v);
   void append_step(NodeId kernel);
@@ -101,10 +102,10 @@ class GraphPlanner {
   std::vector<int> stable_order() const;
   std::vector<int> frugal_order() const;
   struct Schedule {
-    std::vector<int> order;    // steps
-    std::vector<int> buffers;  // storages in the arena
-    std::vector<int> shares;   // for each, the index in `ranges` it lies in
-    std::vector<LiveRange> ranges;
+    std::vector<int> order;     // steps
+    std::vector<int> storages;  // in the arena
+    std::vector<int> shares;    // for each, the index in `buffers` it lies in
+    std::vector<ArenaBuffer> buffers;
     ArenaPlan arena;
     int in_place = 0;
   };
