@@ -15,6 +15,7 @@
 #include "ir/evaluate.h"
 #include "ir/kernel_info.h"
 #include "ir/print.h"
+#include "ir/scatter.h"
 #include "llvm/Support/raw_ostream.h"
 #include "test/codegen/kernel_library.h"
 
@@ -75,6 +76,10 @@ void bench(const nncc::testing::KernelLibrary& library, size_t i, const nncc::Fu
   for (const auto& a : kernel.body.arguments)
     arguments.push_back(fill(kernel.body.type(a.value), allocate(kernel.body.type(a.value))));
   for (const auto& r : kernel.body.results) allocate(kernel.body.type(r.value));
+  if (const auto x = nncc::accumulated_argument(kernel.body)) {
+    const auto bytes = arguments[static_cast<size_t>(*x)].to_bytes();
+    std::memcpy(hosts.back(), bytes.data(), bytes.size());
+  }
   const auto run = [&](int n) {
     const double start = seconds();
     for (int c = 0; c < n; ++c) library.call_raw(i, hosts);

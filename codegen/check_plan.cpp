@@ -2,6 +2,8 @@
 
 #include <cstdint>
 
+#include "ir/scatter.h"
+
 namespace nncc {
 namespace {
 
@@ -31,6 +33,12 @@ class Checker {
       for (Value v : node.operands)
         if (graph_[v.node].places.empty()) return "a call's operand has no place in memory";
     }
+    if (node.op == Op::Kernel) {
+      const Function* kernel = module_.find_function(node.attributes.string(Attr::Symbol));
+      const auto accumulated = accumulated_argument(kernel->body);
+      if (accumulated && place_of(node.operands[*accumulated]) != node.places[0])
+        return "`" + kernel->name + "` does not lie on what it adds to";
+    }
     for (size_t i = 0; i < node.places.size(); ++i) {
       const Place& place = node.places[i];
       // Subtracted, so that no offset overflows.
@@ -39,6 +47,8 @@ class Checker {
     }
     return {};
   }
+
+  const Place& place_of(Value v) const { return graph_[v.node].places.at(static_cast<size_t>(v.result)); }
 
   // Of the space, or of the input or output.
   int64_t size_of(const Place& place) const {

@@ -1,9 +1,11 @@
 // Values added to the rows of a tensor that an index names: a row's elements in the lanes and among the
-// threads, the values one after the other, so that the order of every sum is that of the index.
+// threads, the values one after the other, so that the order of every sum is that of the index. Where the
+// result lies on the tensor (ir/scatter.h), other rows are not touched.
 #include <algorithm>
 
 #include "codegen/schedule.h"
 #include "ir/diagnostic.h"
+#include "ir/scatter.h"
 
 namespace nncc {
 using Halide::Expr;
@@ -38,32 +40,37 @@ Pipeline schedule_scatter(Lowering& lowering, const ScheduleOptions& options) {
   const Expr chosen = inside_extent(lowering.at(node.operands[1], {step}), rows);
   // 16-bit floats are summed, as everywhere, in f32.
   const bool is_stored_narrow = storage_type(whole.dtype) != compute_type(whole.dtype);
+  const bool in_place = accumulated_argument(body).has_value();
   Func& target = is_stored_narrow ? sums : out;
-  target(c, row, outer) = at(0, outer, row, c, rows);
+  target(c, row, outer) = in_place ? Halide::undef(storage_type(whole.dtype)) : at(0, outer, row, c, rows);
   target(c, chosen, outer) += at(2, outer, step, c, count);
   if (is_stored_narrow) out(c, row, outer) = to_storage(sums(c, row, outer), whole.dtype);
 
   const int lanes = options.lanes(body);
   const bool in_lanes = lanes > 1 && columns >= lanes;
   const Var block("block"), lane("lane");
-  const bool large = options.parallel && estimate_nanoseconds(body) > kParallelNanoseconds;
+  const double nanoseconds = in_place ? static_cast<double>(body.type(node.operands[2]).byte_size()) * 0.1
+                                      : estimate_nanoseconds(body);
+  const bool large = options.parallel && nanoseconds > kParallelNanoseconds;
   // Of one row, so many columns to a piece that both threads have some.
-  const int piece = in_lanes ? std::max(lanes, columns / kParallelPieces / lanes * lanes) : columns;
+  const int piece = in_lanes && large ? std::max(lanes, columns / kParallelPieces / lanes * lanes) : columns;
   target.bound(c, 0, columns).bound(row, 0, rows).bound(outer, 0, static_cast<int>(before));
   if (is_stored_narrow) target.compute_root();
   if (in_lanes) {
     const Var first("first");
-    target.vectorize(c, lanes, TailStrategy::GuardWithIf);
+    const int vectors = (piece + lanes - 1) / lanes;
+    if (!in_place) target.vectorize(c, lanes, TailStrategy::GuardWithIf);
     target.update()
         .split(c, block, c, piece, TailStrategy::GuardWithIf)
         .split(c, first, lane, lanes, TailStrategy::GuardWithIf)
         .vectorize(lane);
     if (is_loop) target.update().reorder(lane, first, r, block, outer);
+    if (vectors <= 8) target.update().unroll(first);
   } else if (is_loop) {
     target.update().reorder(c, r, outer);
   }
   if (large) {
-    target.parallel(rows > 1 ? row : outer);
+    if (!in_place) target.parallel(rows > 1 ? row : outer);
     if (in_lanes && columns > piece)
       target.update().parallel(block);
     else if (before > 1)

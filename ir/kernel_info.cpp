@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "ir/convolution.h"
+#include "ir/scatter.h"
 #include "ir/winograd.h"
 
 namespace nncc {
@@ -19,16 +20,28 @@ std::string extents_text(const Shape& shape) {
   return text.empty() ? "scalar" : text;
 }
 
+// Of the rows that a kernel adds to where they lie.
+int64_t bytes_added(const Graph& body) {
+  const Value rows = body[body.results[0].value.node].operands[2];
+  return std::min(body.type(rows).byte_size(), body.type(body.results[0].value).byte_size());
+}
+
 }  // namespace
+
+int64_t bytes_written(const Graph& body, size_t result) {
+  return accumulated_argument(body) ? bytes_added(body) : body.type(body.results[result].value).byte_size();
+}
 
 int64_t bytes_read(const Graph& body, size_t argument) {
   const Value v = body.arguments[argument].value;
   const int64_t whole = body.type(v).byte_size();
   if (body.is_result_or_update(v)) return whole;
+  if (accumulated_argument(body) == static_cast<int>(argument)) return bytes_added(body);
   int64_t parts = 0;
   for (const Use& use : body.uses(v)) {
     const Node& user = body[use.user];
-    if (user.op != Op::Slice) return whole;
+    const bool is_looked_up = user.op == Op::Gather && use.operand == 0;
+    if (user.op != Op::Slice && !is_looked_up) return whole;
     parts += user.types[0].byte_size();
   }
   return std::min(parts, whole);
@@ -87,8 +100,8 @@ KernelInfo describe_kernel(const Function& function) {
     info.description = anchors + (others.empty() ? "" : " + " + others);
   }
   for (size_t i = 0; i < body.arguments.size(); ++i) info.bytes += static_cast<uint64_t>(bytes_read(body, i));
-  for (const Graph::Result& r : body.results)
-    info.bytes += static_cast<uint64_t>(body.type(r.value).byte_size());
+  for (size_t i = 0; i < body.results.size(); ++i)
+    info.bytes += static_cast<uint64_t>(bytes_written(body, i));
   return info;
 }
 

@@ -14,7 +14,10 @@ struct KernelInfo {
 };
 KernelInfo describe_kernel(const Function&);
 
-// Bytes of an argument that the body uses: all of it, or where it only takes slices, no more than those.
+// Bytes of an argument that the body uses: all of it, or where it only takes slices and looked-up rows, or
+// adds to rows where they lie, no more than those.
 int64_t bytes_read(const Graph& body, size_t argument);
+// Bytes of a result that a call writes: all of it but where it only adds to rows.
+int64_t bytes_written(const Graph& body, size_t result);
 
 }  // namespace nncc

@@ -5,7 +5,9 @@
 #include "ir/builder.h"
 #include "ir/diagnostic.h"
 #include "ir/scan.h"
+#include "ir/scatter.h"
 #include "passes/fusion_rules.h"
+#include "passes/graph_util.h"
 #include "passes/kernel_aliasing.h"
 
 namespace nncc {
@@ -50,6 +52,7 @@ GraphPlan GraphPlanner::plan(int carries) {
   result_.arena_bytes = best.arena.bytes;
   result_.lower_bound = best.arena.lower_bound;
   result_.in_place = best.in_place;
+  for (NodeId copy : copies_) result_.copies += !is_idle_copy(copy);
   std::map<NodeId, NodeId> source_of;
   for (const auto& [source, copy] : node_map_)
     if (is_step(source_[source])) source_of[copy] = source;
@@ -140,8 +143,8 @@ Value GraphPlanner::add_copy(Value v) {
   const Value flat = builder.reshape(v, {type.num_elements()});
   regions_.try_emplace(flat, regions_.at(v));
   const std::string name = kernels_.intern_copy(graph_.type(flat));
-  ++result_.copies;
   const NodeId kernel = add_kernel(graph_, *module_.find_function(name), std::array{flat});
+  copies_.insert(kernel);
   const int64_t bytes = type.byte_size();
   const Region region{add_fresh(bytes), 0, bytes};
   regions_[{kernel, 0}] = region;
@@ -150,6 +153,19 @@ Value GraphPlanner::add_copy(Value v) {
   const Value shaped = builder.reshape({kernel, 0}, type.shape);
   regions_.try_emplace(shaped, region);
   return shaped;
+}
+
+// Of the source: a kernel of it makes the value, and nothing else needs what lies there.
+bool GraphPlanner::is_last_use(Value source) const {
+  if (!has_single_use(source_, source)) return false;
+  const Node& node = source_[source.node];
+  if (fusion_role(node.op) == FusionRole::View) return is_last_use(node.operands[0]);
+  return node.op == Op::Kernel && is_whole_fresh(regions_.at(mapped(source)));
+}
+
+// A copy of what lies where it is copied to.
+bool GraphPlanner::is_idle_copy(NodeId id) const {
+  return copies_.contains(id) && place_of(graph_[id].operands[0]) == place_of({id, 0});
 }
 
 void GraphPlanner::place_view(NodeId source, NodeId copy) {
@@ -202,7 +218,17 @@ void GraphPlanner::copy_graph() {
     Node node = source_[id];
     for (Value& operand : node.operands) operand = mapped(operand);
     if (is_step(node)) {
+      // What a kernel adds to is overwritten: the last use of it, or a copy. Of a variable that the result
+      // replaces there is none in the end.
+      const std::optional<int> accumulated =
+          node.op == Op::Kernel
+              ? accumulated_argument(module_.find_function(node.attributes.string(Attr::Symbol))->body)
+              : std::nullopt;
+      if (accumulated && !is_last_use(source_[id].operands[*accumulated]))
+        node.operands[*accumulated] = add_copy(node.operands[*accumulated]);
       node_map_[id] = add_to_copy(std::move(node));
+      if (accumulated)
+        regions_[{node_map_[id], 0}] = regions_.at(graph_[node_map_[id]].operands[*accumulated]);
     } else if (node.op == Op::Variable) {
       const Variable* variable = module_.find_variable(node.attributes.string(Attr::Symbol));
       NNCC_CHECK(variable && variable->offset, "a variable has no offset");
@@ -227,8 +253,8 @@ void GraphPlanner::copy_graph() {
         inner.operands[i] = body.add_argument("x" + std::to_string(i), source_.type(inner.operands[i]));
       body.results.push_back({"result", {body.add(std::move(inner)), 0}});
       const std::string name = kernels_.intern(std::move(body));
-      ++result_.copies;
       const NodeId kernel = add_kernel(graph_, *module_.find_function(name), node.operands);
+      ++result_.copies;
       const int64_t bytes = node.types[0].byte_size();
       regions_[{kernel, 0}] = {add_fresh(bytes), 0, bytes};
       append_step(kernel);
@@ -586,6 +612,7 @@ Graph GraphPlanner::emit(const std::vector<int>& order) {
   }
   const std::function<Value(Value)> emit_value = [&](Value v) -> Value {
     if (auto it = emitted.find(v.node); it != emitted.end()) return {it->second, v.result};
+    if (is_idle_copy(v.node)) return emit_value(graph_[v.node].operands[0]);
     Node node = graph_[v.node];
     for (Value& operand : node.operands) operand = emit_value(operand);
     node.places.clear();

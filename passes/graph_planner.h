@@ -82,6 +82,8 @@ class GraphPlanner {
   bool is_in_arena(int storage) const;
   bool is_whole_fresh(const Region& region) const;
   Value add_copy(Value v);
+  bool is_last_use(Value source) const;
+  bool is_idle_copy(NodeId id) const;
   void append_step(NodeId kernel);
   void collect_producers(Value v, std::set<int>& steps) const;
   Value mapped(Value v) const { return {node_map_.at(v.node), v.result}; }
@@ -124,6 +126,7 @@ class GraphPlanner {
   std::vector<Storage> storages_;
   std::vector<Step> steps_;
   std::map<NodeId, int> step_of_;
+  std::set<NodeId> copies_;  // kernels that only copy
   int variables_ = -1, constant_data_ = -1;
   GraphPlan result_;
 };

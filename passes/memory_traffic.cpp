@@ -90,7 +90,7 @@ class Counter {
       move(bytes, results.empty() ? read_.add(place, bytes) : 0);
     }
     for (size_t i = 0; i < node.types.size(); ++i) {
-      const int64_t bytes = node.types[i].byte_size();
+      const int64_t bytes = bytes_written(function.body, i);
       const Space space = node.places[i].space;
       const bool at_border = space == Space::Output || space == Space::Variables;
       move(bytes, at_border ? written_.add(node.places[i], bytes) : 0);
@@ -134,7 +134,7 @@ class Counter {
       const Graph& body = module_.find_function(kernel.symbol)->body;
       int64_t bytes = 0;
       for (size_t i = 0; i < node.operands.size(); ++i) bytes += bytes_read(body, i);
-      for (const TensorType& type : node.types) bytes += type.byte_size();
+      for (size_t i = 0; i < node.types.size(); ++i) bytes += bytes_written(body, i);
       kernel.moved += steps * bytes;
       traffic_.moved += steps * bytes;
     }

@@ -11,6 +11,7 @@
 
 #include "Halide.h"
 #include "codegen/kernel.h"
+#include "ir/scatter.h"
 #include "llvm/ADT/SmallVector.h"
 #include "llvm/IR/LLVMContext.h"
 #include "llvm/IR/Module.h"
@@ -145,6 +146,10 @@ std::vector<Literal> KernelLibrary::call(size_t i, std::span<const Literal> argu
     buffers.push_back(std::make_unique<GuardedBuffer>(static_cast<size_t>(type.byte_size()),
                                                       static_cast<size_t>(dtype_size(type.dtype))));
     hosts.push_back(buffers.back()->data());
+    if (const auto x = accumulated_argument(body)) {
+      const std::vector<std::byte> bytes = arguments[static_cast<size_t>(*x)].to_bytes();
+      std::memcpy(hosts.back(), bytes.data(), bytes.size());
+    }
   }
   call_raw(i, hosts);
   for (const auto& buffer : buffers)
