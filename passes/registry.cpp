@@ -18,6 +18,7 @@
 #include "passes/reduce_strength.h"
 #include "passes/rematerialize.h"
 #include "passes/simplify_scan.h"
+#include "passes/sparse_updates.h"
 #include "passes/widen_scalars.h"
 
 namespace nncc {
@@ -36,6 +37,7 @@ std::span<const PassInfo> all_passes() {
       {"cse", "computes equal expressions once", cse},
       {"dce", "erases nodes and functions that nothing needs", dce},
       {"widen-scalars", "computes in f64 the scalars that a step knows before it starts", widen_scalars},
+      {"sparse-updates", "updates of a variable only the rows that were looked up", sparse_updates},
       {"flatten-updates", "computes the new values of a slab's variables together", flatten_updates},
       {"reduce-strength", "multiplies instead of dividing by what is the same for many elements",
        reduce_strength},
@@ -63,7 +65,7 @@ std::span<const NamedPipeline> named_pipelines() {
        "autodiff,canonicalize,fold-constants,cse,simplify-scan,distribute-scan,canonicalize,cse,simplify-"
        "scan,"
        "canonicalize,cse,dce,"
-       "widen-scalars,flatten-updates,reduce-strength,fold-batch-norm,assign-layout,simplify-scan,"
+       "widen-scalars,sparse-updates,flatten-updates,reduce-strength,fold-batch-norm,assign-layout,simplify-scan,"
        "hoist-weights,fuse-kernels,rematerialize,plan-memory"},
   };
   return kPipelines;
@@ -75,6 +77,8 @@ std::span<const PassOrder> pass_orders() {
       {"inline", "autodiff", "gradients are made for primitives, not for calls"},
       {"simplify-scan", "fuse-kernels", "kernels hide what a step computes"},
       {"distribute-scan", "fuse-kernels", "kernels hide what a step computes"},
+      {"autodiff", "sparse-updates", "updates are sums once gradients are"},
+      {"sparse-updates", "flatten-updates", "vectors hide which parameter's rows were looked up"},
       {"autodiff", "flatten-updates", "updates are arithmetic once gradients are"},
       {"reduce-strength", "fuse-kernels", "kernels hide divisions"},
       {"flatten-updates", "fuse-kernels", "kernels hide the arithmetic of updates"},

@@ -1,5 +1,6 @@
 // Elementwise arithmetic: neutral elements, pairs that cancel, cheaper forms. None changes a result by more
 // than the sign of a zero, but for powers, which become what the exponent says.
+#include <array>
 #include <cmath>
 
 #include "passes/graph_util.h"
@@ -206,6 +207,17 @@ Value elementwise_of_broadcast(const R& r) {
   return r.b.broadcast(small, r.type().shape, first->attributes.integers(Attr::Dims));
 }
 
+// Rows that are added to zeros only to be added to something: gradients of a table that is read twice.
+Value add_scattered(const R& r) {
+  for (const int i : {0, 1}) {
+    const Node* scatter = r.made_by(r.x(i), Op::ScatterAdd);
+    if (!scatter || !r.only_use(r.x(i)) || !r.is_splat(scatter->operands[0], 0)) continue;
+    const std::array operands = {r.x(1 - i), scatter->operands[1], scatter->operands[2]};
+    return r.b.add(Op::ScatterAdd, operands, scatter->attributes);
+  }
+  return {};
+}
+
 }  // namespace
 
 std::span<const RewriteRule> arithmetic_rules() {
@@ -220,6 +232,7 @@ std::span<const RewriteRule> arithmetic_rules() {
       {"mul-of-scaled", {Op::Mul}, mul_of_scaled},
       {"neg-of-scaled", {Op::Neg}, neg_of_scaled},
       {"add-same", {Op::Add}, add_same},
+      {"add-of-scatter-add", {Op::Add}, add_scattered},
       {"neg-of-neg", {Op::Neg}, twice<Op::Neg>},
       {"not-of-not", {Op::Not}, twice<Op::Not>},
       {"add-of-neg", {Op::Add}, add_neg},

@@ -3,6 +3,7 @@
 
 #include <array>
 
+#include "e2e/agreement.h"
 #include "e2e/compiled_program.h"
 
 namespace nncc::test {
@@ -68,6 +69,59 @@ TEST_F(Indices, OfWordsInATree) {
 TEST_F(Indices, AreCheckedInLoops) {
   expect_error<int64_t>("computed", {1, 2, 3, 4, 0, 0, 0, 0},
                         "computed: at[3] is 11, and only 0 to 8 can be looked up");
+}
+
+// Optimizers that change only the rows that were looked up, and such that need the whole gradient, against the
+// program as written: a row that is looked up twice, tables that are read twice and in a loop, rows that are no
+// whole vectors, enough of them for two threads.
+const char* const kRows = R"(
+const batch = 40
+model product(word: i32[batch], near: i32[batch, 3]) -> f32[batch, 3] {
+  param out: f32[11, 50] = normal(0, 0.3)
+  param bias: f32[11] = zeros()
+  x = embedding(word, 11, 50) + embedding(word, 11, 50)
+  return sum(broadcast(reshape(x, [batch, 1, 50]), [batch, 3, 50]) * out[near], -1) + bias[near]
+}
+model summed(near: i32[batch, 3]) -> f32[batch, 7] {
+  param table: f32[11, 7] = normal(0, 0.5)
+  s = scan t in transpose(near) axis 0 carry (h = zeros([batch, 7])) {
+    h = tanh(h + table[t])
+    yield h
+  }
+  return s[2]
+}
+train sparse(word: i32[batch], near: i32[batch, 3]) -> f32 {
+  loss = mean(product(word, near) ** 2) + sum(summed(near))
+  minimize loss with sgd(0.3)
+  return loss
+}
+train clipped(word: i32[batch], near: i32[batch, 3]) -> f32 {
+  loss = mean(product(word, near) ** 2)
+  minimize loss with clip_norm(0.5) |> sgd(0.3)
+  return loss
+}
+train dense(word: i32[batch], near: i32[batch, 3]) -> f32 {
+  loss = mean(product(word, near) ** 2)
+  minimize loss with adam(0.01)
+  return loss
+}
+model large(word: i32[batch]) -> f32[batch, 520] { return embedding(word, 300, 520) }
+train wide(word: i32[batch]) -> f32 {
+  loss = sum(large(word * 20) ** 2)
+  minimize loss with sgd(lr = step_decay(0.1, steps = 2))
+  return loss
+}
+)";
+
+TEST(RowsOfTables, AreUpdatedAsTheWholeWouldBe) {
+  const std::string program = write_temporary("rows.nn", kRows);
+  for (const DType type : {DType::F32, DType::F64})
+    for (const int opt_level : {0, 2})
+      expect_agreement({.program = program,
+                        .float_type = type,
+                        .opt_level = opt_level,
+                        .largest_int = 10,
+                        .tolerance = type == DType::F64 ? 1e-12 : 1e-5});
 }
 
 }  // namespace
