@@ -248,37 +248,70 @@ void schedule_loops(Func out, const Loops& loops, int lanes, bool parallel, std:
   }
 }
 
-// Nothing but a concatenation: a loop for each piece, so that no element chooses between them.
-Pipeline schedule_concat(Lowering& lowering, const ScheduleOptions& options, const Node& concat) {
+// Whether all results are concatenations with the same borders.
+bool is_concatenation(const Graph& body) {
+  const Node* first = nullptr;
+  for (const Graph::Result& result : body.results) {
+    const Node& node = body[result.value.node];
+    if (node.op != Op::Concat) return false;
+    if (!first) first = &node;
+    if (node.types[0].shape != first->types[0].shape || node.attributes != first->attributes ||
+        node.operands.size() != first->operands.size())
+      return false;
+    for (size_t i = 0; i < node.operands.size(); ++i)
+      if (body.type(node.operands[i]).shape != body.type(first->operands[i]).shape) return false;
+  }
+  return first != nullptr;
+}
+
+// Nothing but concatenations: a loop for each piece, so that no element chooses between them.
+Pipeline schedule_concat(Lowering& lowering, const ScheduleOptions& options) {
   const Graph& body = lowering.body();
-  const auto axis = static_cast<std::ptrdiff_t>(concat.attributes.integer(Attr::Axis));
-  const Shape& shape = concat.types[0].shape;
+  const Node& first = body[body.results[0].value.node];
+  const auto axis = static_cast<std::ptrdiff_t>(first.attributes.integer(Attr::Axis));
+  const Shape& shape = first.types[0].shape;
   const Shape outer(shape.begin(), shape.begin() + axis);
   const int64_t rows = num_elements(outer);
   const Var o("o"), i("i");
+  Pipeline pipeline;
+  std::vector<Expr> nothing;
+  for (size_t result = 0; result < body.results.size(); ++result) {
+    pipeline.order.push_back(static_cast<int>(result));
+    nothing.push_back(Halide::undef(storage_type(body.type(body.results[result].value).dtype)));
+  }
   Func out("out");
-  out(i, o) = Halide::undef(storage_type(concat.types[0].dtype));
+  if (nothing.size() == 1)
+    out(i, o) = nothing[0];
+  else
+    out(i, o) = Halide::Tuple(nothing);
   const bool parallel =
       options.parallel && rows >= kParallelPieces && estimate_nanoseconds(body) > kParallelNanoseconds;
   const int lanes = options.lanes(body);
   int start = 0;
-  for (size_t piece = 0; piece < concat.operands.size(); ++piece) {
-    const Value v = concat.operands[piece];
-    const Shape& from = body.type(v).shape;
+  for (size_t piece = 0; piece < first.operands.size(); ++piece) {
+    const Shape& from = body.type(first.operands[piece]).shape;
     const Shape inner(from.begin() + axis, from.end());
     const int extent = static_cast<int>(num_elements(inner));
     const Halide::RDom r(0, extent, "r" + std::to_string(piece));
     Index index = lowering.unflatten(outer, o);
     const Index rest = lowering.unflatten(inner, r);
     index.insert(index.end(), rest.begin(), rest.end());
-    out(start + r, o) = lowering.stored_at(v, index);
+    std::vector<Expr> elements;
+    for (const Graph::Result& result : body.results)
+      elements.push_back(lowering.stored_at(body[result.value.node].operands[piece], index));
+    if (elements.size() == 1)
+      out(start + r, o) = elements[0];
+    else
+      out(start + r, o) = Halide::Tuple(elements);
     start += extent;
     Halide::Stage update = out.update(static_cast<int>(piece));
     Halide::RVar ro("ro"), ri("ri");
-    if (lanes > 1 && extent >= lanes)
+    if (lanes > 1 && extent >= lanes) {
       update.split(r.x, ro, ri, lanes, TailStrategy::GuardWithIf).vectorize(ri);
-    else if (lanes > 1 && extent > 1)
+      if (extent % (4 * lanes) == 0) update.unroll(ro, 4);
+    } else if (lanes > 1 && extent > 1) {
       update.vectorize(r.x);
+    }
     if (parallel) {
       const Var chunk("chunk");
       const int step = static_cast<int>((rows + 4 * kParallelPieces - 1) / (4 * kParallelPieces));
@@ -287,16 +320,16 @@ Pipeline schedule_concat(Lowering& lowering, const ScheduleOptions& options, con
     }
   }
   fix_output(out, {rows, start});
-  return {{out}, {0}};
+  pipeline.outputs = {out};
+  return pipeline;
 }
 
 }  // namespace
 
 Pipeline schedule_elementwise(Lowering& lowering, const ScheduleOptions& options) {
   const Graph& body = lowering.body();
+  if (is_concatenation(body)) return schedule_concat(lowering, options);
   if (body.results.size() == 1) {
-    const Node& root = body[body.results[0].value.node];
-    if (root.op == Op::Concat) return schedule_concat(lowering, options, root);
     if (auto pipeline = schedule_transpose(lowering, options)) return *pipeline;
   }
   Pipeline pipeline;

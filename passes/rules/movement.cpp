@@ -1,6 +1,7 @@
 // Movement: steps that do nothing, two steps that are one, and constants that look alike wherever one moves
 // them.
 #include <algorithm>
+#include <map>
 
 #include "passes/graph_util.h"
 #include "passes/rules/rules.h"
@@ -155,6 +156,75 @@ Value concat_of_slices(const R& r) {
   return slice(r, source, starts, Ints(starts.size(), 1));
 }
 
+// ---- sums of pieces that do not overlap ----
+
+// What a sum of zero-padded pieces is made of: the pieces along one axis, and all other terms.
+struct PaddedPieces {
+  int64_t axis = -1;
+  std::map<int64_t, Value> pieces;  // by where they begin
+  std::vector<Value> others;
+  bool overlap = false;
+};
+
+// The one axis along which a tensor lies within zeros, or nothing.
+std::optional<int64_t> padded_axis(const R& r, const Node& pad) {
+  if (!r.is_splat(pad.operands[1], 0) || !all_are(pad.attributes.integers(Attr::Interior), 0)) return {};
+  const Shape &inside = r.type(pad.operands[0]).shape, &whole = pad.types[0].shape;
+  std::optional<int64_t> result;
+  for (size_t axis = 0; axis < whole.size(); ++axis) {
+    if (inside[axis] == whole[axis]) continue;
+    if (result) return {};
+    result = static_cast<int64_t>(axis);
+  }
+  return result;
+}
+
+void collect_pieces(const R& r, Value v, PaddedPieces& sum) {
+  if (const Node* add = r.made_by(v, Op::Add); add && (v.node == r.id || r.only_use(v))) {
+    for (const Value operand : add->operands) collect_pieces(r, operand, sum);
+    return;
+  }
+  const Node* pad = r.made_by(v, Op::Pad);
+  const auto axis = pad ? padded_axis(r, *pad) : std::nullopt;
+  if (!axis || (sum.axis >= 0 && sum.axis != *axis)) {
+    sum.others.push_back(v);
+    return;
+  }
+  sum.axis = *axis;
+  const int64_t low = pad->attributes.integers(Attr::Low)[*axis];
+  sum.overlap = sum.overlap || !sum.pieces.emplace(low, pad->operands[0]).second;
+}
+
+// The sum of pieces padded with zeros, next to each other: gradients of slices that took a tensor apart. What
+// none of them covers is 0, and has to be nothing if there are other terms.
+Value add_of_pads(const R& r) {
+  const std::vector<NodeId> users = r.b.graph().users(r.id);
+  if (users.size() == 1 && r.b.graph()[users[0]].op == Op::Add && r.only_use({r.id, 0}))
+    return {};  // part of it
+  PaddedPieces sum;
+  collect_pieces(r, {r.id, 0}, sum);
+  if (sum.pieces.size() < 2 || sum.overlap) return {};
+  std::vector<std::pair<int64_t, int64_t>> gaps;
+  int64_t end = 0;
+  for (const auto& [low, piece] : sum.pieces) {
+    if (low < end) return {};
+    if (low > end) gaps.emplace_back(end, low);
+    end = low + r.type(piece).shape[sum.axis];
+  }
+  if (const int64_t extent = r.type().shape[sum.axis]; end < extent) gaps.emplace_back(end, extent);
+  if (!gaps.empty() && !sum.others.empty()) return {};
+  for (const auto& [low, high] : gaps) {
+    TensorType type = r.type();
+    type.shape[sum.axis] = high - low;
+    sum.pieces.emplace(low, r.b.splat(type, 0));
+  }
+  std::vector<Value> pieces;
+  for (const auto& [low, piece] : sum.pieces) pieces.push_back(piece);
+  Value result = r.b.add(Op::Concat, pieces, {{Attr::Axis, sum.axis}});
+  for (const Value other : sum.others) result = r.b.add(result, other);
+  return result;
+}
+
 // ---- reshapes are free ----
 
 // A transpose that keeps the order of all axes with more than one element.
@@ -255,6 +325,7 @@ std::span<const RewriteRule> movement_rules() {
       {"slice-of-slice", {Op::Slice}, slice_of_slice},
       {"slice-of-concat", {Op::Slice}, slice_of_concat},
       {"slice-of-pad", {Op::Slice}, slice_of_pad},
+      {"add-of-pads", {Op::Add}, add_of_pads},
       {"concat-of-concat", {Op::Concat}, concat_of_concat},
       {"concat-of-slices", {Op::Concat}, concat_of_slices},
       {"transpose-as-reshape", {Op::Transpose}, transpose_as_reshape},

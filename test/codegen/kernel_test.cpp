@@ -72,6 +72,18 @@ TEST(Movement, AllOps) {
         return Values{b.add(Op::Concat, x, {{Attr::Axis, axis}})};
       });
     }
+    // Side by side, with pieces of whole vectors and of a few elements; and with other borders.
+    for (const int64_t width : {64, 5})
+      for (const bool same : {true, false})
+        add("two concats", {lit({9, width}), lit({9, 16}), lit({9, same ? 16 : 17})},
+            [](GraphBuilder& b, const Values& x) {
+              const Value both = b.select(b.add(Op::Eq, {x[0], x[0]}), x[0], x[0]);
+              const auto concat = [&](Value v, Value w) {
+                const Value pieces[] = {v, w, v};
+                return b.add(Op::Concat, pieces, {{Attr::Axis, int64_t{1}}});
+              };
+              return Values{concat(both, x[1]), concat(x[0], x[2])};
+            });
     add("concat of computed pieces", {lit({6}), lit({2, 20})}, [](GraphBuilder& b, const Values& x) {
       const Value pieces[] = {x[0], b.reshape(x[1], {40})};
       const Value all = b.add(Op::Concat, pieces, {{Attr::Axis, int64_t{0}}});
