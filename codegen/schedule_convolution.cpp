@@ -4,10 +4,13 @@
 // is as long as it has rows inside of the image, and columns outside are zeros that fold away in the first
 // and last tile. A gradient by data with strides is as many such sums as there are residues of (row, column)
 // modulo the strides, each with its own taps and none with a test inside; one tile covers a pixel of each.
+// Where windows of the result are wanted, a block of tiles as high as a window and as wide as whole windows
+// stays in cache until it is pooled.
 #include <algorithm>
 #include <limits>
 #include <numeric>
 
+#include "codegen/pooling.h"
 #include "codegen/schedule.h"
 #include "ir/convolution.h"
 #include "ir/diagnostic.h"
@@ -125,8 +128,9 @@ int choose_columns(int columns, int vectors, std::pair<int, int> sums) {
   return best;
 }
 
-Recipe choose(const Convolution& conv, const Axis& y, const Axis& x, int64_t element_bytes, int vector_lanes,
-              const ScheduleOptions& options) {
+// `columns` of a row are wanted.
+Recipe choose(const Convolution& conv, const Axis& y, const Axis& x, int columns, int64_t element_bytes,
+              int vector_lanes, const ScheduleOptions& options) {
   Recipe r;
   const int lanes = as_int(conv.lanes);
   const bool forward = conv.kind == ConvKind::Forward;
@@ -142,7 +146,7 @@ Recipe choose(const Convolution& conv, const Axis& y, const Axis& x, int64_t ele
   auto sums = sums_range(options, r.dot, y.step * x.step);
   // Pixels that neighbouring taps share stay in registers, next to the sums.
   if (options.vector_registers < 32 && r.vectors == 1 && !r.dot) sums = {6, 6};
-  r.columns = choose_columns(x.count(), r.vectors, sums);
+  r.columns = choose_columns(columns, r.vectors, sums);
   for (int images = 1; images <= conv.batch && images * r.columns * r.vectors <= sums.second; ++images)
     if (conv.batch % images == 0 && (r.images * r.columns * r.vectors < sums.first)) r.images = images;
   // What has to come from beyond the second-level cache in either order of the loops.
@@ -163,16 +167,22 @@ class Schedule {
   Schedule(Lowering& lowering, const ScheduleOptions& options)
       : lowering_(lowering), options_(options), body_(lowering.body()) {
     for (NodeId id : body_.nodes())
-      if (is_convolution(body_[id].op)) node_ = id;
+      if (is_convolution(body_[id].op)) node_ = id, anchor_ = {id, 0};
     NNCC_CHECK(static_cast<bool>(node_), "no convolution in the kernel");
     const Node& node = body_[node_];
     conv_ = convolution(body_, node);
     y_axis_ = make_axis(conv_, 0);
     x_axis_ = make_axis(conv_, 1);
     type_ = compute_type(node.types[0].dtype);
-    recipe_ = choose(conv_, y_axis_, x_axis_, type_.bytes(), options.lanes(type_), options);
-    channels_ = as_int(node.types[0].shape[3]);
+    pooled_ = pooled_body(body_, {node_, 0});
+    if (pooled_) anchor_ = pooled_->window, pooling_ = pooled_->pooling;
+    result_ = body_.type(anchor_).shape;
+    columns_ = pooled_ ? as_int(result_[2] * pooling_.columns) : x_axis_.count();
+    recipe_ = choose(conv_, y_axis_, x_axis_, columns_, type_.bytes(), options.lanes(type_), options);
+    channels_ = as_int(result_[3]);
     width_ = recipe_.dot ? channels_ : recipe_.vectors * recipe_.lanes;
+    // Whole tiles, whole windows.
+    block_ = std::lcm(recipe_.columns, as_int(pooling_.columns));
   }
 
   Pipeline build();
@@ -190,6 +200,8 @@ class Schedule {
               const Expr& lane);
   void place_at_tile(Func f);
   void schedule_sum(Sum sum);
+  void define_element(const Sum& sum);
+  void schedule_element();
   void define_output(const std::vector<Sum>& sums);
   void parallelize();
 
@@ -197,15 +209,21 @@ class Schedule {
   const ScheduleOptions& options_;
   const Graph& body_;
   NodeId node_;
+  Value anchor_;  // has the results' shape: the convolution, or windows of its elements
+  Shape result_;
+  std::optional<PooledBody> pooled_;
+  Pooling pooling_;
   Convolution conv_;
   Axis y_axis_, x_axis_;
   Halide::Type type_;
   Recipe recipe_;
   int width_ = 0;     // channels of a tile
   int channels_ = 0;  // of the result
+  int columns_ = 0;   // of the convolution that are wanted, of each residue
+  int block_ = 0;     // columns of tiles that are done before anything is pooled
   Var o_{"o"}, x_{"x"}, y_{"y"}, n_{"n"}, t_{"t"}, p_{"p"}, l_{"l"};
   Var oi_{"oi"}, po_{"po"}, xi_{"xi"}, xo_{"xo"}, yi_{"yi"}, yo_{"yo"}, ni_{"ni"}, no_{"no"};
-  Func out_{"out"};
+  Func element_{"element"}, out_{"out"};
 };
 
 // sum(t, x, y, p, n): channel t of tile p. Undefined if there is no tap.
@@ -227,7 +245,7 @@ Schedule::Sum Schedule::define_sum(const Taps& y, const Taps& x, const std::stri
   const Expr column = Halide::Internal::simplify(x_ * x.scale + kx * x.delta + x.offset);
   const int rows = y_axis_.source_extent, columns = x_axis_.source_extent;
   const bool rows_outside = y_axis_.reads_outside(y_axis_.count() - 1);
-  const int computed = as_int(ceil_div(x_axis_.count(), recipe_.columns)) * recipe_.columns;
+  const int computed = as_int(ceil_div(columns_, block_)) * block_;
   const bool columns_outside = x_axis_.reads_outside(computed - 1);
   // Without a loop over rows there is nothing to cut short.
   const bool test_rows = rows_outside && y.count == 1;
@@ -284,7 +302,11 @@ Expr Schedule::weight(const Taps& y, const Taps& x, const Expr& panel, const Exp
 
 void Schedule::place_at_tile(Func f) {
   f.bound_extent(t_, width_).bound_extent(x_, recipe_.columns).bound_extent(y_, 1).bound_extent(p_, 1);
-  f.bound_extent(n_, recipe_.images).compute_at(out_, xo_);
+  f.bound_extent(n_, recipe_.images);
+  if (pooled_)
+    f.compute_at(element_, xo_);
+  else
+    f.compute_at(out_, xo_);
 }
 
 void Schedule::schedule_sum(Sum sum) {
@@ -308,8 +330,34 @@ void Schedule::schedule_sum(Sum sum) {
   if (sum.unroll) update.unroll(loops[0]);
 }
 
+// element(t, x, y, p, n): what the windows read; a block of them lies in the fastest cache. Some of its last
+// tile's are of no window.
+void Schedule::define_element(const Sum& sum) {
+  const Expr here = sum.total(t_, x_, y_, p_, n_);
+  lowering_.provide({node_, 0}, [here](const Index&) { return here; });
+  Expr x = x_, channel = p_ * width_ + t_;
+  if (columns_ % block_) x = Halide::min(x, x_axis_.extent - 1);
+  if (channels_ % width_) channel = Halide::min(channel, channels_ - 1);
+  element_(t_, x_, y_, p_, n_) = lowering_.at(pooled_->operand, {n_, y_, x, channel});
+  lowering_.provide(pooled_->operand, [this](const Index& at) {
+    return Expr(element_(at[3] % width_, at[2], at[1], at[3] / width_, at[0]));
+  });
+}
+
+void Schedule::schedule_element() {
+  element_.compute_at(out_, xo_)
+      .bound_extent(t_, width_)
+      .bound_extent(x_, block_)
+      .bound_extent(y_, as_int(pooling_.rows))
+      .bound_extent(p_, 1)
+      .bound_extent(n_, recipe_.images)
+      .split(x_, xo_, xi_, recipe_.columns, TailStrategy::RoundUp)
+      .reorder(t_, xi_, n_, xo_, y_, p_);
+  if (recipe_.lanes > 1 && !recipe_.dot) element_.vectorize(t_, recipe_.lanes, TailStrategy::RoundUp);
+  element_.unroll(t_).unroll(xi_).unroll(n_);
+}
+
 void Schedule::define_output(const std::vector<Sum>& sums) {
-  const Shape& shape = body_[node_].types[0].shape;
   // Each result reads the convolution at its own place only, so what index a reshape makes of it does not
   // matter.
   std::vector<Expr> classes;
@@ -321,10 +369,8 @@ void Schedule::define_output(const std::vector<Sum>& sums) {
                             ? classes[0]
                             : Halide::mux((y_ % y_axis_.step) * x_axis_.step + x_ % x_axis_.step, classes);
   lowering_.provide({node_, 0}, [at_place](const Index&) { return at_place; });
-  std::vector<Expr> values;
-  for (const Graph::Result& result : body_.results)
-    values.push_back(lowering_.stored_at(
-        result.value, lowering_.reshape(shape, body_.type(result.value).shape, {n_, y_, x_, o_})));
+  if (pooled_) define_element(sums[0]);
+  const std::vector<Expr> values = results_at(lowering_, anchor_, {n_, y_, x_, o_});
   if (values.size() == 1)
     out_(o_, x_, y_, n_) = values[0];
   else
@@ -335,7 +381,7 @@ void Schedule::define_output(const std::vector<Sum>& sums) {
 void Schedule::parallelize() {
   if (!options_.parallel || estimate_nanoseconds(body_) <= kParallelNanoseconds) return;
   const int64_t outer = ceil_div(channels_, width_) * (conv_.batch / recipe_.images);
-  const int64_t rows = y_axis_.count();
+  const int64_t rows = pooled_ ? result_[1] : y_axis_.count();
   const Var outermost = recipe_.panels_outermost ? po_ : no_, next = recipe_.panels_outermost ? no_ : po_;
   if (outer < kParallelPieces && rows > 1) {
     const int64_t blocks = std::min(rows, ceil_div(kParallelPieces, outer));
@@ -355,22 +401,26 @@ Pipeline Schedule::build() {
   const auto tail = [](int64_t extent, int64_t factor) {
     return extent % factor ? TailStrategy::GuardWithIf : TailStrategy::RoundUp;
   };
-  const int columns = recipe_.columns * x_axis_.step;
+  const int columns = block_ / as_int(pooling_.columns) * x_axis_.step;
   const TailStrategy channel_tail = tail(channels_, width_);
   out_.split(o_, po_, oi_, width_, channel_tail)
-      .split(x_, xo_, xi_, columns, tail(x_axis_.extent, columns))
-      .split(y_, yo_, yi_, y_axis_.step, tail(y_axis_.extent, y_axis_.step))
+      .split(x_, xo_, xi_, columns, tail(result_[2], columns))
+      .split(y_, yo_, yi_, y_axis_.step, tail(result_[1], y_axis_.step))
       .split(n_, no_, ni_, recipe_.images, TailStrategy::RoundUp);
   if (recipe_.panels_outermost)
     out_.reorder(oi_, xi_, yi_, ni_, xo_, yo_, no_, po_);
   else
     out_.reorder(oi_, xi_, yi_, ni_, xo_, yo_, po_, no_);
   if (recipe_.lanes > 1 && !recipe_.dot) out_.vectorize(oi_, recipe_.lanes, channel_tail);
-  out_.unroll(oi_).unroll(xi_).unroll(yi_).unroll(ni_);
+  out_.unroll(oi_).unroll(yi_).unroll(ni_);
+  if (pooled_)
+    schedule_element();
+  else
+    out_.unroll(xi_);
   parallelize();
   for (const Sum& sum : sums)
     if (sum.total.defined()) schedule_sum(sum);
-  fix_output(out_, {conv_.batch, y_axis_.extent, x_axis_.extent, channels_});
+  fix_output(out_, result_);
   Pipeline pipeline;
   pipeline.outputs = {out_};
   for (size_t i = 0; i < body_.results.size(); ++i) pipeline.order.push_back(as_int(static_cast<int64_t>(i)));

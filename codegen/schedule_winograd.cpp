@@ -5,6 +5,7 @@
 #include <limits>
 #include <numeric>
 
+#include "codegen/pooling.h"
 #include "codegen/winograd.h"
 #include "ir/diagnostic.h"
 #include "ir/memory.h"
@@ -47,6 +48,8 @@ class Schedule {
         id_(id),
         shape_(winograd_shape(body_, node_)),
         matrices_(winograd_matrices(shape_.tile)),
+        pooled_(pooled_body(body_, {id, 0})),
+        anchor_(pooled_ ? pooled_->window : Value{id, 0}),
         type_(compute_type(node_.types[0].dtype)),
         transformed_(node_.op == Op::ConvWinogradTransformed),
         lanes_(as_int(std::min<int64_t>(options.lanes(type_), shape_.lanes))),
@@ -58,7 +61,7 @@ class Schedule {
     if (shape_.lanes % lanes_ || !choose()) return std::nullopt;
     define();
     schedule();
-    fix_output(out_, node_.types[0].shape);
+    fix_output(out_, body_.type(anchor_).shape);
     Pipeline pipeline;
     pipeline.outputs = {out_};
     for (size_t i = 0; i < body_.results.size(); ++i)
@@ -191,11 +194,12 @@ class Schedule {
     // Whatever the shape in which the body looks at an element, it is this one.
     const Expr here = tile_(c_, y_ % m, x_ % m, x_ / m, y_ / m, n_);
     lowering_.provide({id_, 0}, [here](const Index&) { return here; });
-    std::vector<Expr> values;
-    for (const Graph::Result& result : body_.results)
-      values.push_back(lowering_.stored_at(
-          result.value,
-          lowering_.reshape(node_.types[0].shape, body_.type(result.value).shape, {n_, y_, x_, c_})));
+    if (pooled_) {
+      // A tile is made of whole windows, so that its elements need not be stored.
+      element_(c_, x_, y_, n_) = lowering_.at(pooled_->operand, {n_, y_, x_, c_});
+      lowering_.provide(pooled_->operand, [this](const Index& at) { return Expr(element_(reversed(at))); });
+    }
+    const std::vector<Expr> values = results_at(lowering_, anchor_, {n_, y_, x_, c_});
     if (values.size() == 1)
       out_(c_, x_, y_, n_) = values[0];
     else
@@ -214,10 +218,14 @@ class Schedule {
     const Block& block = recipe_.block;
     const int m = as_int(shape_.tile), L = as_int(shape_.lanes), a = as_int(shape_.points);
     const int64_t O = shape_.out_channels;
+    const Shape& result = body_.type(anchor_).shape;
+    // Of a tile.
+    const int rows = m / as_int(pooled_ ? pooled_->pooling.rows : 1),
+              columns = m / as_int(pooled_ ? pooled_->pooling.columns : 1);
     Var xi("xi"), yi("yi"), ci("ci"), cv("cv"), co("co"), so("so"), si("si"), tx("tx"), ty("ty"), xo("xo"),
         yo("yo"), no("no");
-    out_.split(y_, ty, yi, m, tail(shape_.output[0], m))
-        .split(x_, tx, xi, m, tail(shape_.output[1], m))
+    out_.split(y_, ty, yi, rows, tail(result[1], rows))
+        .split(x_, tx, xi, columns, tail(result[2], columns))
         .split(ty, by_, yo, as_int(block.rows), tail(shape_.tiles[0], block.rows))
         .split(tx, bx_, xo, as_int(block.columns), tail(shape_.tiles[1], block.columns))
         .split(n_, bn_, no, as_int(block.images), tail(shape_.batch, block.images))
@@ -281,6 +289,8 @@ class Schedule {
   const NodeId id_;
   const WinogradShape shape_;
   const WinogradMatrices& matrices_;
+  const std::optional<PooledBody> pooled_;
+  const Value anchor_;  // has the results' shape
   const Halide::Type type_;
   const bool transformed_;  // inputs come transformed
   const int lanes_;         // of a vector of output channels
@@ -293,7 +303,7 @@ class Schedule {
   Var c_{"c"}, x_{"x"}, y_{"y"}, n_{"n"}, b_{"b"}, i_{"i"}, j_{"j"}, t_{"t"}, p_{"p"}, s_{"s"}, u_{"u"},
       h_{"h"}, q_{"q"}, bx_{"bx"}, by_{"by"}, bn_{"bn"};
   Func source_{"source"}, rows_{"rows"}, freq_{"freq"}, part_{"part"}, prod_{"prod"}, cols_{"cols"},
-      tile_{"tile"}, out_{"out"};
+      tile_{"tile"}, element_{"element"}, out_{"out"};
 };
 
 }  // namespace

@@ -4,7 +4,8 @@
 // Ensures: entry graphs hold inputs, variables, constants, kernels and movement that needs no copy
 // (passes/fusion_rules.h); kernels of equal bodies share one function k0, k1, … Groups grow along the
 // edges as long as they keep a form and nothing waits for itself, then across between groups that read the
-// same; a cheap value that another group needs is computed again there where that saves memory.
+// same; a cheap value that another group needs is computed again there where that saves memory. A convolution
+// pools its elements where nothing else wants them and windows lie side by side (ir/pooling.h).
 //   %p = matmul %x, %w {transpose_a = false, transpose_b = false} : f32[64, 256]
 //   %b2 = broadcast %b {dims = [1]} : f32[64, 256]
 //   %s = add %p, %b2 : f32[64, 256]

@@ -4,6 +4,7 @@
 #include <map>
 #include <set>
 
+#include "ir/pooling.h"
 #include "ir/reduction_shape.h"
 #include "ir/window.h"
 #include "passes/fusion_rules.h"
@@ -35,6 +36,7 @@ class Classifier {
 
   std::optional<KernelForm> classify() {
     NodeId contraction;
+    std::vector<NodeId> windows;
     std::optional<ReductionShape> reduce;
     for (NodeId id : nodes_) {
       const FusionRole role = fusion_role(graph_[id].op);
@@ -44,6 +46,7 @@ class Classifier {
         if (contraction) return std::nullopt;
         contraction = id;
       }
+      if (role == FusionRole::Windowed) windows.push_back(id);
       if (role == FusionRole::Reduce) {
         const ReductionShape shape = reduction_shape(graph_, id);
         if (reduce && *reduce != shape) return std::nullopt;
@@ -52,6 +55,8 @@ class Classifier {
       inside_[id] = Part::Outside;
     }
     if (contraction && reduce) return std::nullopt;
+    if (contraction && !windows.empty())
+      return is_pooled(contraction, windows) ? std::optional(KernelForm::Pooled) : std::nullopt;
     if (contraction) return is_matmul(contraction) ? std::optional(KernelForm::MatMul) : std::nullopt;
     if (!reduce) {
       if (nodes_.size() == 1 && is_alone(nodes_[0])) return KernelForm::Single;
@@ -105,6 +110,44 @@ class Classifier {
       const FusionRole role = fusion_role(graph_[id].op);
       if (role != FusionRole::Pointwise && role != FusionRole::Draw) return false;
       if (count(id) != n && !is_cheap(id)) return false;
+    }
+    return true;
+  }
+
+  bool is_pooled(NodeId convolution, const std::vector<NodeId>& windows) const {
+    const Node& first = graph_[windows[0]];
+    const auto pooling = pooling_after(graph_, convolution, windows[0]);
+    for (NodeId id : windows)
+      if (!pooling || graph_[id].operands != first.operands ||
+          pooling_after(graph_, convolution, id) != pooling)
+        return false;
+    const int64_t elements = count(convolution), pools = count(windows[0]);
+    // What is made of the convolution's elements, and of windows; all else is apart.
+    enum Stage { Apart, Element, Window };
+    std::map<NodeId, Stage> stages;
+    for (NodeId id : nodes_) {
+      const FusionRole role = fusion_role(graph_[id].op);
+      if (is_result_(id) && count(id) != pools) return false;
+      Stage stage = id == convolution ? Element : Apart;
+      if (id != convolution) {
+        for (Value operand : graph_[id].operands) {
+          const auto it = stages.find(behind(operand));
+          if (it == stages.end() || it->second == Apart) continue;
+          if (stage != Apart && stage != it->second) return false;
+          if (graph_.type(operand).num_elements() != count(it->first)) return false;
+          stage = it->second;
+        }
+        if (role == FusionRole::Windowed) {
+          if (stage != Element) return false;
+          stage = Window;
+        } else if (role != FusionRole::Pointwise && role != FusionRole::Draw) {
+          return false;
+        }
+      }
+      if (stage == Element && count(id) != elements) return false;
+      if (stage == Window && count(id) != pools) return false;
+      if (stage == Apart && count(id) != elements && count(id) != pools && !is_cheap(id)) return false;
+      stages[id] = stage;
     }
     return true;
   }
@@ -240,6 +283,8 @@ std::string_view kernel_form_name(KernelForm form) {
       return "elementwise";
     case KernelForm::MatMul:
       return "matmul";
+    case KernelForm::Pooled:
+      return "pooled convolution";
     case KernelForm::RowReduce:
       return "row reduction";
     case KernelForm::ColumnReduce:
