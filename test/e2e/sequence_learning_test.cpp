@@ -22,6 +22,7 @@ struct Network {
   std::map<std::string, std::string> constants, sampler_constants;
   std::string fit, model;
 };
+void PrintTo(const Network& n, std::ostream* out) { *out << n.program; }
 
 class Sampler : public testing::TestWithParam<Network> {};
 

@@ -14,6 +14,7 @@ struct Program {
 
   std::string path() const { return source_path("examples/zoo/" + name + ".nn"); }
 };
+inline void PrintTo(const Program& p, std::ostream* out) { *out << p.name; }
 
 class Zoo : public testing::TestWithParam<Program> {};
 

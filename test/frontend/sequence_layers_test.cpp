@@ -102,6 +102,7 @@ struct Recurrent {
   size_t gates;
   Step step;
 };
+void PrintTo(const Recurrent& r, std::ostream* out) { *out << r.name; }
 
 class RecurrentLayers : public ::testing::TestWithParam<Recurrent> {};
 

@@ -43,6 +43,7 @@ struct Activation {
   std::function<double(double)> value;
   double slope_at_zero;
 };
+void PrintTo(const Activation& a, std::ostream* out) { *out << a.call; }
 
 class Activations : public ::testing::TestWithParam<Activation> {};
 

@@ -15,6 +15,7 @@ struct Program {
   double tolerance;  // larger where kinks are likely to be near
   std::map<std::string, std::string> constants;
 };
+void PrintTo(const Program& p, std::ostream* out) { *out << p.file; }
 
 std::unique_ptr<Module> trace(const Program& program) {
   SourceManager sources;
