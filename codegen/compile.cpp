@@ -45,6 +45,38 @@ std::string kernel_key(const Function& function, const CodegenOptions& options) 
   return content_hash(text + canonical_text(function.body));
 }
 
+// Kernels count elements in 32 bits. What a program names was checked when it was traced; passes join what
+// it names, such as the parameters of an update.
+bool check_sizes(const Module& module, Diagnostics& diags) {
+  bool good = true;
+  // Where the user's own text leads there.
+  const auto place = [](const Location& location) {
+    SourceRange range = location.range;
+    for (const CallFrame* frame = location.frame.get(); frame; frame = frame->caller.get())
+      range = frame->call;
+    return range;
+  };
+  const auto check = [&](const Graph& graph) {
+    for (const NodeId id : graph.nodes()) {
+      if (graph[id].op != Op::Kernel) continue;
+      const Graph& body = module.find_function(graph[id].attributes.string(Attr::Symbol))->body;
+      for (const NodeId inner : body.nodes())
+        for (const TensorType& type : body[inner].types) {
+          if (type.num_elements() <= INT32_MAX) continue;
+          diags.error(place(graph[id].location), "a tensor of " + type.str() +
+                                                     " is made here, which is too large: " +
+                                                     std::to_string(INT32_MAX) + " elements are the most");
+          good = false;
+          break;
+        }
+    }
+  };
+  for (const Entry& entry : module.entries) check(entry.graph), check(entry.prepare);
+  for (const Function& function : module.functions)
+    if (function.kind == FunctionKind::Step) check(function.body);
+  return good;
+}
+
 KernelJobs collect_kernels(const Module& module, const CodegenOptions& options) {
   KernelJobs result;
   std::set<std::string> keys;
@@ -157,8 +189,9 @@ void compile_text(const Module& module, const KernelJobs& kernels, const Codegen
 }  // namespace
 
 std::unique_ptr<CompiledModule> compile_module(const Module& module, const CodegenOptions& options,
-                                               Diagnostics&) {
+                                               Diagnostics& diags) {
   NNCC_CHECK(options.target, "no target to compile for");
+  if (!check_sizes(module, diags)) return nullptr;
   using Clock = std::chrono::steady_clock;
   auto seconds = [](Clock::duration d) { return std::chrono::duration<double>(d).count(); };
   auto result = std::make_unique<CompiledModule>();

@@ -104,13 +104,6 @@ Shape steps(const Sweep& sweep, const Shape& image, int argument) {
   return result;
 }
 
-void check_count(const BuiltinCall& call, const Shape& shape) {
-  check_shape(shape);
-  if (num_elements(shape) > kMost)
-    throw OpError("the result of `" + call.builtin.name + "` would have the shape " + shape_text(shape) +
-                  ": more than 2^31 - 1 elements");
-}
-
 // For axes 0 and 1, where a window goes from element to element.
 std::vector<int64_t> on_every_axis(const std::vector<int64_t>& spatial, int64_t other) {
   std::vector<int64_t> result{other, other};
@@ -143,7 +136,7 @@ AbstractValue conv(BuiltinCall& call) {
                   kW);
   Shape shape = steps(sweep, x.type.shape, kW);
   shape.insert(shape.begin(), {x.type.shape[0], out});
-  check_count(call, shape);
+  check_shape(shape);
   return call.context.tensor(call.context.builder.add_typed(Op::Conv, {x.value, w.value},
                                                             {x.type.dtype, shape},
                                                             {{Attr::Strides, sweep.strides},
@@ -162,11 +155,9 @@ AbstractValue window(BuiltinCall& call) {
   const Sweep sweep{sizes, strides, std::vector<int64_t>(axes, 1), borders(call, kPadding, axes)};
   const Shape counts = steps(sweep, x.type.shape, kSize);
   check_shape(sizes, kSize);
-  if (num_elements(sizes) > kMost)
-    throw OpError("a window of " + shape_text(sizes) + " has more than 2^31 - 1 elements", kSize);
   Shape shape{x.type.shape[0], x.type.shape[1]};
   shape.insert(shape.end(), counts.begin(), counts.end());
-  check_count(call, shape);
+  check_shape(shape);
   return call.context.tensor(
       call.context.builder.add_typed(op, {x.value}, {x.type.dtype, shape},
                                      {{Attr::Sizes, on_every_axis(sizes, 1)},

@@ -1,9 +1,16 @@
 #include "frontend/graph_context.h"
 
+#include "frontend/tensor_ops.h"
 #include "ir/diagnostic.h"
 #include "ir/scan.h"
 
 namespace nncc {
+
+TensorValue GraphContext::tensor(Value v) {
+  const TensorType type = builder.type(v);
+  check_shape(type.shape);
+  return {v, type, this};
+}
 
 AbstractValue GraphContext::capture(const AbstractValue& v) {
   if (kind != Kind::Scan) return v;

@@ -32,7 +32,8 @@ struct GraphContext {
 
   bool training() const { return entry == EntryKind::Train; }
   Graph& graph() { return builder.graph(); }
-  TensorValue tensor(Value v) { return {v, builder.type(v), this}; }
+  // Throws OpError if it has more elements than kernels can count.
+  TensorValue tensor(Value v);
   // The node that reads a variable; one for each variable.
   Value variable(const Variable& v);
   // What the variable holds at this point of the entry: assigned, or as it was at the start.

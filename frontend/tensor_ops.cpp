@@ -378,14 +378,16 @@ int64_t normalize_axis(int64_t axis, int rank, int argument) {
 }
 
 void check_shape(const Shape& shape, int argument) {
-  constexpr int64_t kMostElements = int64_t{1} << 40;
+  constexpr int64_t kMostElements = INT32_MAX;
   int64_t elements = 1;
   for (const int64_t extent : shape) {
     if (extent < 1)
       throw OpError("the extent " + std::to_string(extent) + " in " + shape_text(shape) + " is below 1",
                     argument);
     if (__builtin_mul_overflow(elements, extent, &elements) || elements > kMostElements)
-      throw OpError("a tensor of shape " + shape_text(shape) + " is too large", argument);
+      throw OpError("a tensor of shape " + shape_text(shape) +
+                        " is too large: " + std::to_string(kMostElements) + " elements are the most",
+                    argument);
   }
 }
 

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <set>
 
+#include "frontend/tensor_ops.h"
 #include "frontend/tracer.h"
 #include "ir/scan.h"
 
@@ -164,6 +165,7 @@ AbstractValue Tracer::eval_scan(const ast::ScanExpr& n, SourceRange range) {
       fail(yielded[i].second, "this is " + yielded[i].first.type.str() +
                                   ", which cannot be stacked along axis " + std::to_string(axis));
     const int64_t to = axis < 0 ? axis + rank : axis;
+    at(yielded[i].second, [&] { check_shape(context_->builder.type(v).shape); });
     stacked.push_back(context_->tensor(context_->builder.transpose(v, axis_to_front(to, rank, true))));
   }
   return stacked.size() == 1 ? stacked[0] : AbstractValue::results(std::move(stacked));
