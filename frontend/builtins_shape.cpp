@@ -61,14 +61,17 @@ AbstractValue broadcast(BuiltinCall& call) {
   return call.context.tensor(call.context.builder.broadcast_to(x.value, shape));
 }
 
+std::string described(const TensorType& type) { return (type.rank() == 0 ? "the scalar " : "") + type.str(); }
+
 // The tensors of a list, with one element type.
 std::vector<TensorValue> tensors_of(BuiltinCall& call) {
-  if (!call[0].is_list() || call[0].elements().empty()) call.fail(0, "a list of tensors");
+  if (!call[0].is_list() || call[0].elements().empty()) call.fail(0, "a list of tensors, such as [a, b]");
   const auto& list = call[0].elements();
   const auto first = std::find_if(list.begin(), list.end(), [](auto& e) { return e.is_tensor(); });
   std::vector<TensorValue> out;
   for (const AbstractValue& e : list) {
-    if (!e.is_tensor() && !e.is_scalar_constant()) call.fail(0, "a list of tensors");
+    if (!e.is_tensor() && !e.is_scalar_constant())
+      throw OpError("`" + call.builtin.name + "` joins tensors, found " + e.describe() + " in the list", 0);
     // Constants take the element type of the tensors; concat rejects the scalar, stack takes it.
     out.push_back(e.is_tensor() || first == list.end()
                       ? to_tensor(call.context, e, call.float_type)
@@ -98,8 +101,9 @@ AbstractValue concat(BuiltinCall& call) {
     Shape expected = first.shape;
     if (t.type.rank() == first.rank()) expected[axis] = t.type.shape[axis];
     if (t.type.shape != expected)
-      throw OpError("`concat` along axis " + std::to_string(axis) + " of " + first.str() + " and " +
-                        t.type.str() + ": all other extents are equal",
+      throw OpError("`concat` along axis " + std::to_string(axis) +
+                        " takes tensors that differ in this extent alone, found " + described(first) +
+                        " and " + described(t.type),
                     0);
   }
   return call.context.tensor(join(call, parts, axis));
@@ -111,7 +115,8 @@ AbstractValue stack(BuiltinCall& call) {
   const int64_t axis = call.axis(1, first.rank() + 1);
   for (TensorValue& t : parts) {
     if (t.type != first)
-      throw OpError("`stack` of " + first.str() + " and " + t.type.str() + ": the shapes are equal", 0);
+      throw OpError(
+          "`stack` takes tensors of one shape, found " + described(first) + " and " + described(t.type), 0);
     Shape shape = first.shape;
     shape.insert(shape.begin() + axis, 1);
     t = call.context.tensor(call.context.builder.reshape(t.value, shape));
