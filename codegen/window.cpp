@@ -91,7 +91,8 @@ class Taps {
     const Expr p = simplify(index_[axis] + as_int(low));
     const Expr at = stride == 1 ? simplify(p - as_int(j)) : p / as_int(stride) - as_int(j);
     tap.position = stride == 1 ? Expr(as_int(j)) : p % as_int(stride) + as_int(j * stride);
-    if (j * stride + std::min(stride, shape_.image[axis]) > size)
+    const int64_t places = low < 0 ? stride : std::min(stride, shape_.image[axis] + low);
+    if (j * stride + places > size)
       tap.inside = tap.inside && tap.position < as_int(size);
     tap.at = {clamp_into(at, least, largest, shape_.windows[axis], in_lanes(axis), tap.inside)};
     return tap;

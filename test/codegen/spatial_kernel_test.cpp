@@ -414,8 +414,8 @@ TEST(Window, AllOps) {
         Windows{{2, 9, 9, 40}, {2, 4, 4, 40}, {1, 2, 2, 1}, {1, 2, 2, 1}, {0, 0, 0, 0}},
         Windows{{2, 5, 40, 33}, {2, 3, 19, 33}, {1, 1, 3, 3}, {1, 2, 2, 1}, {0, 0, 0, 1}},
         Windows{{1, 8, 8, 6}, {1, 3, 3, 6}, {1, 6, 6, 1}, {1, 2, 2, 1}, {0, 1, 1, 0}},
-        // A window outside of the image.
-        Windows{{4, 3}, {5, 3}, {2, 1}, {2, 1}, {3, 0}}})
+        // A window outside of the image, and an image that ends in a gap.
+        Windows{{4, 3}, {5, 3}, {2, 1}, {2, 1}, {3, 0}}, Windows{{3, 2}, {3, 1}, {1, 2}, {1, 3}, {0, 1}}})
     for (const DType dtype : {DType::F32, DType::F64, DType::I32, DType::U8}) {
       const auto add = [&](Op op, const Shape& from, const TensorType& to) {
         const bool sums = op == Op::WindowSum || op == Op::WindowSpread;
