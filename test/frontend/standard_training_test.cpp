@@ -1,6 +1,7 @@
 // The optimizers, schedules, initializers and metrics of the standard library against their definitions.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <functional>
 #include <limits>
@@ -141,6 +142,37 @@ TEST(Schedules, FollowTheirFormulas) {
                [f = formula](double w, double g, double t) { return w - f(t - 1) * g; });
 }
 
+TEST(Schedules, BeginAndEndWhereTheySay) {
+  struct Row {
+    const char* call;
+    int steps;  // the rate of step 1, of the last step before the end, and from the end on
+    double first, before, end;
+  };
+  const double pi = std::acos(-1.0);
+  const Row rows[] = {
+      {"cosine_decay(0.5, steps = 5, end = 0.1)", 5, 0.5, 0.1 + 0.2 * (1 + std::cos(0.8 * pi)), 0.1},
+      {"cosine_decay(0.5, steps = 1)", 1, 0.5, 0.5, 0},
+      {"polynomial_decay(0.5, 5, end = 0.02, power = 0.5)", 5, 0.5, 0.02 + 0.48 * std::sqrt(0.2), 0.02},
+      {"polynomial_decay(0.1, 4, end = 0.3)", 4, 0.1, 0.25, 0.3},
+      {"warmup(0.5, 4)", 3, 0.125, 0.375, 0.5},
+      {"warmup(0.5, 1)", 1, 0.5, 0.5, 0.5},
+      {"one_cycle(0.5, 10)", 10, 0.02, 2e-6 + (0.5 - 2e-6) * (1 + std::cos(6 * pi / 7)) / 2, 2e-6},
+      {"one_cycle(0.5, 1)", 1, 0.5, 0.5, 2e-6},
+  };
+  for (const Row& row : rows) {
+    SCOPED_TRACE(row.call);
+    Rule rule("sgd(" + std::string(row.call) + ")");
+    double w = 1;
+    for (int t = 1; t <= 25; ++t) {
+      const double after = rule.step({1, 1})[0], rate = w - after;
+      w = after;
+      if (t != 1 && t < row.steps) continue;
+      const double expected = t == 1 ? row.first : t == row.steps ? row.before : row.end;
+      EXPECT_NEAR(rate, expected, 1e-12) << "in step " << t;
+    }
+  }
+}
+
 // ---------------------------------------------------------------------------------------------- initializers
 
 struct Moments {
@@ -201,6 +233,64 @@ TEST(Initializers, HaveTheirMoments) {
       EXPECT_EQ(program.variable("m.w"), first);
     }
   }
+}
+
+// The largest distance between the share of numbers below x and what the distribution says of it.
+double distance(Values values, const std::function<double(double)>& distribution) {
+  std::sort(values.begin(), values.end());
+  const auto n = static_cast<double>(values.size());
+  double most = 0;
+  for (size_t i = 0; i < values.size(); ++i) {
+    const double wanted = distribution(values[i]), at = static_cast<double>(i);
+    most = std::max({most, wanted - at / n, (at + 1) / n - wanted});
+  }
+  return most;
+}
+
+TEST(Initializers, HaveTheirDistributions) {
+  const auto normal = [](double x) { return (1 + std::erf(x / std::sqrt(2.0))) / 2; };
+  const auto truncated = [](double x) {
+    return (1 + std::erf(x / std::sqrt(2.0)) / std::erf(std::sqrt(2.0))) / 2;
+  };
+  const std::pair<const char*, std::function<double(double)>> rows[] = {
+      {"uniform(-2, 4)", [](double x) { return (x + 2) / 6; }},
+      {"normal(3, std = 0.5)", [&](double x) { return normal((x - 3) / 0.5); }},
+      {"truncated_normal()", truncated},
+      {"truncated_normal(1, 0.1)", [&](double x) { return truncated((x - 1) / 0.1); }},
+      {"glorot_uniform()", [](double x) { return (x / std::sqrt(6.0 / 400) + 1) / 2; }},
+      {"he_normal()", [&](double x) { return normal(x / std::sqrt(2.0 / 100)); }},
+  };
+  for (const auto& [initializer, distribution] : rows) {
+    SCOPED_TRACE(initializer);
+    TracedProgram program("model m() {\n  param w: f32[100, 300] = " + std::string(initializer) +
+                          "\n  return w\n}\n");
+    // Kolmogorov and Smirnov: one sample of a thousand lies farther.
+    EXPECT_LT(distance(program.variable("m.w"), distribution), 1.95 / std::sqrt(30000.0));
+  }
+}
+
+double correlation(const Values& x, const Values& y) {
+  const Moments a = moments(x), b = moments(y);
+  double sum = 0;
+  for (size_t i = 0; i < x.size(); ++i) sum += (x[i] - a.mean) * (y[i] - b.mean);
+  return sum / static_cast<double>(x.size()) / std::sqrt(a.variance * b.variance);
+}
+
+TEST(Initializers, DrawNothingTwice) {
+  TracedProgram program(
+      "model m() {\n  param v: f32[20000] = normal()\n  param w: f32[20000] = normal()\n  return v, w\n}\n"
+      "train t() { return normal([20000]), normal([20000]) }\n");
+  const Values v = program.variable("m.v"), w = program.variable("m.w");
+  const std::vector<Values> first = program.run("t"), second = program.run("t");
+  std::vector<std::pair<Values, Values>> pairs = {
+      {v, w}, {first[0], first[1]}, {first[0], second[0]}, {first[0], second[1]}, {v, first[0]}};
+  for (const int64_t apart : {1, 2, 4, 8, 100})
+    pairs.push_back({Values(v.begin(), v.end() - apart), Values(v.begin() + apart, v.end())});
+  program.initialize(2);
+  pairs.push_back({v, program.variable("m.v")});
+  pairs.push_back({first[0], program.run("t")[0]});
+  for (size_t i = 0; i < pairs.size(); ++i)
+    EXPECT_LT(std::fabs(correlation(pairs[i].first, pairs[i].second)), 4 / std::sqrt(20000.0)) << i;
 }
 
 TEST(Initializers, OrthogonalIsOrthogonal) {
