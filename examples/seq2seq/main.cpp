@@ -1,8 +1,9 @@
 // Teaches the encoder and decoder of examples/zoo/seq2seq.nn to write sequences of symbols backwards, and
-// counts how many of those that it has not seen it gets right from the first symbol to the last.
+// counts how many of those that it has not seen it gets right from the first symbol to the last. The weights
+// that it is judged by are the mean over the last hundreds of steps.
 //
 //   nncc examples/zoo/seq2seq.nn --set target_steps=12 --set source_words=10 --set target_words=11
-//       --set units=256 --set batch=128 -o reverse.so
+//       --set units=256 --set batch=64 -o reverse.so
 //   seq2seq reverse.so
 //
 // Any extents will do where source_steps = target_steps and target_words = source_words + 1: the word more is
@@ -17,6 +18,7 @@
 
 #include "common/options.h"
 #include "common/progress.h"
+#include "common/weight_average.h"
 
 namespace {
 
@@ -95,7 +97,9 @@ void run(const Options& options) {
   const nn::Library library = nn::Library::open(options.program);
   nn::Session session(library, {.seed = options.seed, .threads = options.threads});
   const auto fit = session.entry<1>("fit");
-  const auto encoder = session.entry<1>("encoder"), decoder = session.entry<1>("decoder");
+  nn::Session averaged(library, {.threads = options.threads});
+  const auto encoder = averaged.entry<1>("encoder"), decoder = averaged.entry<1>("decoder");
+  example::WeightAverage average(session, 0.995);
   const nn_tensor_info &source = fit.info().inputs[0], &target = fit.info().inputs[1];
   const int64_t words = decoder.info().outputs[0].shape[2];
   if (source.shape[1] != target.shape[1] || session.get("encoder.embedding.weight").shape()[0] != words - 1)
@@ -115,10 +119,12 @@ void run(const Options& options) {
     for (int step = 0; step < count; ++step) {
       sequences.draw(random);
       progress.step(fit(sequences.source, sequences.given, sequences.expected));
+      average.add();
     }
     progress.finish("");
   }
 
+  average.copy_to(averaged);
   size_t right = 0;
   std::vector<int32_t> answer;
   for (int i = 0; i < kMeasured; ++i) {
