@@ -4,6 +4,7 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "ir/diagnostic.h"
@@ -31,7 +32,10 @@ struct TraceOptions {
   // For checking gradients: each train entry returns, for each of its `minimize`, the loss and then its gradient with respect to every
   // parameter (result named "gradient/<path>"), and updates nothing.
   bool gradient_entries = false;
+  // With gradient_entries: after each train entry another, its name and kLossesSuffix, which returns the losses alone.
+  bool loss_entries = false;
 };
+inline constexpr std::string_view kLossesSuffix = ".losses";
 // Checks the program and traces every model and train entry, plus `init`. Nothing after errors.
 std::unique_ptr<Module> trace_program(const ast::Program&, const TraceOptions&, Diagnostics&);
 

@@ -49,9 +49,18 @@ void Tracer::trace_entry(const Symbol& symbol) {
     const AbstractValue result = run_body(frame);
     if (!result.is_poison()) set_results(symbol, entry, result, frame.return_range);
     finish_entry(entry);
+    if (options_.loss_entries && entry.kind == EntryKind::Train) add_loss_entry(entry);
   } catch (Abort) {
   }
   active_.clear();
+}
+
+void Tracer::add_loss_entry(const Entry& entry) {
+  Entry& losses = module_->entries.emplace_back(entry);
+  losses.name += kLossesSuffix;
+  std::erase_if(losses.graph.results, [](const Graph::Result& r) { return r.name.starts_with("gradient/"); });
+  losses.graph.erase_dead();
+  losses.graph.compact();
 }
 
 void Tracer::bind_inputs(const Symbol& symbol, Entry& entry) {

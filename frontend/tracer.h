@@ -162,6 +162,8 @@ class Tracer {
   void bind_inputs(const Symbol&, Entry&);
   void set_results(const Symbol&, Entry&, const AbstractValue&, SourceRange);
   void finish_entry(Entry&);
+  // A copy that returns the losses alone.
+  void add_loss_entry(const Entry&);
   void finish_init(Entry&);
   Value draw_in(GraphContext&, const Shape&);
   Value step_counter();  // what the counter of the current entry holds

@@ -111,6 +111,7 @@ std::unique_ptr<Module> Driver::read_module() {
     trace.float_type = options_.float_type;
     trace.kept_calls.insert(std::begin(kClaimedCalls), std::end(kClaimedCalls));
     trace.gradient_entries = options_.gradient_entries;
+    trace.loss_entries = options_.loss_entries;
     module = timed("trace", [&] { return trace_program(*program_, trace, diags_); });
   }
   if (!module || diags_.has_errors()) return nullptr;

@@ -38,7 +38,7 @@ struct DriverOptions {
   int jobs = 0;
   std::string cache_dir;  // empty: no cache
   std::string depfile;    // a rule for make: the output depends on the files that were read; empty: none
-  bool gradient_entries = false;
+  bool gradient_entries = false, loss_entries = false;  // as in TraceOptions
   PipelineOptions pipeline;  // of its `pass`, vector_lanes comes from the target
 };
 

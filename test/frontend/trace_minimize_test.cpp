@@ -199,5 +199,28 @@ TEST(GradientEntries, ReturnLossesAndGradientsAndKeepEverything) {
   EXPECT_EQ(names, (Names{"loss", "gradient/a.w", "loss_1", "gradient/b.w"}));
 }
 
+TEST(GradientEntries, AreFollowedByEntriesOfLossesAlone) {
+  TraceOptions options;
+  options.gradient_entries = options.loss_entries = true;
+  const Traced program(kModels + R"(train t(x: f32[2]) -> f32 {
+  loss = sum(a() * b() * x) + sum(normal([2]))
+  minimize loss over a with adam(0.1)
+  minimize loss * 2 over b with adam(0.1)
+  return loss
+})",
+                       options);
+  ASSERT_EQ(program.errors, "");
+  const Entry* losses = program.module->find_entry("t.losses");
+  ASSERT_TRUE(losses);
+  EXPECT_EQ(losses->kind, EntryKind::Train);
+  EXPECT_EQ(losses->graph.arguments.size(), 1u);
+  EXPECT_TRUE(losses->graph.updates.empty());
+  Names names;
+  for (const auto& r : losses->graph.results) names.push_back(r.name);
+  EXPECT_EQ(names, (Names{"loss", "loss_1"}));
+  for (const NodeId n : losses->graph.nodes()) EXPECT_NE(losses->graph[n].op, Op::Gradient);
+  EXPECT_FALSE(program.module->find_entry("a.losses"));
+}
+
 }  // namespace
 }  // namespace nncc

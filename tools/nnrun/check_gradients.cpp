@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstdlib>
 #include <filesystem>
@@ -14,6 +15,7 @@
 #include "llvm/Support/raw_ostream.h"
 #include "tools/driver.h"
 #include "tools/nnrun/common.h"
+#include "tools/nnrun/difference.h"
 #include "tools/nnrun/verbs.h"
 
 namespace nncc {
@@ -23,27 +25,31 @@ constexpr std::string_view kGradientPrefix = "gradient/";
 
 struct Options {
   double tolerance = 1e-6;
-  // Where the loss has kinks all around: a step across one changes the difference by this much.
+  // What a difference may be uncertain by that counts at all.
   double kink_tolerance = 1e-3;
+  // By how much parameters are moved away from where initializers put them, relative to their size.
+  double shake = 0.05;
   int directions = 4, elements = 6;
 };
 
-// The gradient of one loss with respect to one parameter, in the outputs of an entry.
+// The gradient of one loss with respect to one parameter: the one'th output of the entry that gives losses
+// alone, and an output of the one that gives gradients, too.
 struct Checked {
-  std::string parameter;
+  std::string parameter, loss_name;
   size_t loss, gradient;
 };
 
 std::vector<Checked> gradients_of(const nn_entry_info& entry) {
   std::vector<Checked> list;
-  size_t loss = 0;
+  size_t losses = 0;
+  std::string loss;
   const auto outputs = outputs_of(entry);
   for (size_t i = 0; i < outputs.size(); ++i) {
     const std::string_view name = outputs[i].name;
     if (name.substr(0, kGradientPrefix.size()) != kGradientPrefix)
-      loss = i;
+      loss = name, ++losses;
     else
-      list.push_back({std::string(name.substr(kGradientPrefix.size())), loss, i});
+      list.push_back({std::string(name.substr(kGradientPrefix.size())), loss, losses - 1, i});
   }
   return list;
 }
@@ -69,202 +75,235 @@ class TemporaryLibrary {
   std::filesystem::path folder_;
 };
 
-struct Difference {
-  double derivative = 0, step = 0;
-  // What the derivative may be off by, seen from the losses alone; relative, as the error that is judged.
-  double doubt = std::numeric_limits<double>::infinity();
-};
-
-// Moves one parameter of a session and looks at the loss.
+// An entry's losses and gradients at one place, and its losses around it.
 class Probe {
  public:
-  Probe(nn::Session& session, const nn::Entry<-1>& entry, const std::vector<nn::View>& inputs,
-        const Checked& checked, const Options& options)
-      : session_(session), entry_(entry), inputs_(inputs), checked_(checked), options_(options) {
-    const auto values = session.variable<double>(checked.parameter);
-    begin_.assign(values.begin(), values.end());
-    const nn::Outputs outputs = entry.call(inputs);
-    loss_ = outputs[checked.loss];
-    const auto gradient = outputs[checked.gradient].as<double>();
-    gradient_.assign(gradient.begin(), gradient.end());
-  }
-  ~Probe() { session_.set(checked_.parameter, begin_); }
-  Probe(const Probe&) = delete;
-  Probe& operator=(const Probe&) = delete;
-
-  double loss() const { return loss_; }
-  const std::vector<double>& gradient() const { return gradient_; }
-
-  // Of several step lengths the first that is certainly good enough, else the one with the least doubt: long
-  // ones cross kinks and feel the curvature, short ones drown in rounding. The gradient has no say in the
-  // choice. Doubt is relative to the derivative, at least to `least`.
-  Difference derivative_along(const std::vector<double>& direction, double least) {
-    Difference best;
-    for (double step : {1e-2, 1e-3, 1e-4, 1e-5, 1e-6}) {
-      const Sides whole = sides(direction, step), half = sides(direction, step / 2),
-                  quarter = sides(direction, step / 4);
-      // Each is right to the fourth order where the loss is smooth, so that they agree.
-      const double first = (4 * half.slope() - whole.slope()) / 3,
-                   second = (4 * quarter.slope() - half.slope()) / 3;
-      // Agreement is not enough: next to a kink all steps see the mean of the slopes on both sides. Bending
-      // shrinks with the step, the break at a kink does not.
-      const double kink = std::abs(4 * quarter.bend(loss_) - whole.bend(loss_)) / 3;
-      const double doubt = std::max(std::abs(first - second), kink / 2) /
-                           judged_scale(std::max(std::abs(second), least), step);
-      if (doubt < best.doubt) best = {second, step, doubt};
-      if (best.doubt < 1e-3 * options_.tolerance) break;
+  Probe(nn::Session& session, const nn_entry_info& info, const std::vector<nn::View>& inputs)
+      : session_(session),
+        losses_(session.entry(info.name + std::string(kLossesSuffix))),
+        inputs_(inputs),
+        checked_(gradients_of(info)) {
+    const nn::Outputs outputs = session.entry(info.name).call(inputs);
+    for (const Checked& checked : checked_) {
+      const auto gradient = outputs[checked.gradient].as<double>();
+      gradients_.emplace_back(gradient.begin(), gradient.end());
     }
-    return best;
+    // By the entry that gives the others: its kernels may round in other ways.
+    const nn::Outputs losses = losses_.call(inputs);
+    for (size_t i = 0; i < outputs_of(losses_.info()).size(); ++i) values_.push_back(losses[i]);
   }
-  // What an error is relative to when it is judged, for a derivative of that size: a difference that rounding
-  // of the loss alone may make counts as the tolerance at most.
-  double judged_scale(double size, double step) const {
-    return std::max({size, noise(step) / options_.tolerance, std::numeric_limits<double>::min()});
-  }
+
+  const std::vector<Checked>& checked() const { return checked_; }
+  double loss(size_t i) const { return values_[checked_[i].loss]; }
+  const std::vector<double>& gradient(size_t i) const { return gradients_[i]; }
+
+  // Moves one parameter, and puts it back.
+  class Mover {
+   public:
+    Mover(Probe& probe, const Checked& checked) : probe_(probe), checked_(checked) {
+      const auto values = probe.session_.variable<double>(checked.parameter);
+      begin_.assign(values.begin(), values.end());
+    }
+    ~Mover() { probe_.session_.set(checked_.parameter, begin_); }
+    Mover(const Mover&) = delete;
+    Mover& operator=(const Mover&) = delete;
+
+    double loss_at(const std::vector<double>& direction, double step) {
+      moved_.resize(begin_.size());
+      for (size_t i = 0; i < begin_.size(); ++i) moved_[i] = begin_[i] + step * direction[i];
+      probe_.session_.set(checked_.parameter, moved_);
+      return probe_.losses_.call(probe_.inputs_)[checked_.loss];
+    }
+
+   private:
+    Probe& probe_;
+    const Checked& checked_;
+    std::vector<double> begin_, moved_;
+  };
 
  private:
-  // What rounding of the loss makes of a difference.
-  double noise(double step) const {
-    return 256 * std::numeric_limits<double>::epsilon() * std::max(std::abs(loss_), 1e-3) / step;
-  }
-  // The loss a step before and behind.
-  struct Sides {
-    double before, behind, step;
-    double slope() const { return (behind - before) / (2 * step); }
-    // By how much the slope behind exceeds the one before.
-    double bend(double middle) const { return (behind - middle - (middle - before)) / step; }
-  };
-  Sides sides(const std::vector<double>& direction, double step) {
-    return {loss_at(direction, -step), loss_at(direction, step), step};
-  }
-  double loss_at(const std::vector<double>& direction, double step) {
-    moved_.resize(begin_.size());
-    for (size_t i = 0; i < begin_.size(); ++i) moved_[i] = begin_[i] + step * direction[i];
-    session_.set(checked_.parameter, moved_);
-    return entry_.call(inputs_)[checked_.loss];
-  }
-
   nn::Session& session_;
-  const nn::Entry<-1>& entry_;
+  nn::Entry<-1> losses_;
   const std::vector<nn::View>& inputs_;
-  const Checked& checked_;
-  const Options& options_;
-  std::vector<double> begin_, moved_, gradient_;
-  double loss_ = 0;
+  std::vector<Checked> checked_;
+  std::vector<std::vector<double>> gradients_;
+  std::vector<double> values_;
 };
 
 double norm(const std::vector<double>& v) {
   return std::sqrt(std::inner_product(v.begin(), v.end(), v.begin(), 0.0));
 }
 
-// Unit vectors: along the gradient, in random directions, and along sampled axes (the largest gradient's
-// first).
-std::vector<std::vector<double>> directions_for(const std::vector<double>& gradient, const Options& options,
-                                                std::mt19937_64& random) {
-  std::vector<std::vector<double>> all;
-  const size_t n = gradient.size();
-  const auto add = [&](std::vector<double> d) {
+// Directions of one kind want steps of much the same length, whatever the parameter.
+enum class Kind { Along, Random, Axis };
+
+// Unit vectors.
+class Directions {
+ public:
+  Directions(const std::vector<double>& gradient, std::mt19937_64& random)
+      : gradient_(gradient), random_(random) {}
+
+  std::vector<double> along() const { return unit(gradient_); }
+  std::vector<double> any() {
+    std::vector<double> d(gradient_.size());
+    for (double& x : d) x = normal_(random_);
+    return unit(std::move(d));
+  }
+  // The first is where the gradient is largest.
+  std::vector<double> axis() {
+    const auto smaller = [](double a, double b) { return std::abs(a) < std::abs(b); };
+    const auto largest = std::max_element(gradient_.begin(), gradient_.end(), smaller) - gradient_.begin();
+    std::vector<double> d(gradient_.size());
+    d[axes_++ == 0 ? static_cast<size_t>(largest) : random_() % d.size()] = 1;
+    return d;
+  }
+
+ private:
+  static std::vector<double> unit(std::vector<double> d) {
     const double length = norm(d);
-    if (!(length > 0) || !std::isfinite(length)) return;
-    for (double& x : d) x /= length;
-    all.push_back(std::move(d));
-  };
-  add(gradient);
-  std::normal_distribution<double> normal;
-  for (int k = 1; k < options.directions && n > 1; ++k) {
-    std::vector<double> d(n);
-    for (double& x : d) x = normal(random);
-    add(std::move(d));
+    for (double& x : d) x /= length > 0 ? length : 1;
+    return d;
   }
-  std::vector<size_t> axes = {
-      static_cast<size_t>(std::max_element(gradient.begin(), gradient.end(),
-                                           [](double a, double b) { return std::abs(a) < std::abs(b); }) -
-                          gradient.begin())};
-  for (int k = 1; k < options.elements && n > 1; ++k) axes.push_back(random() % n);
-  std::sort(axes.begin(), axes.end());
-  axes.erase(std::unique(axes.begin(), axes.end()), axes.end());
-  for (size_t axis : axes) {
-    std::vector<double> d(n);
-    d[axis] = 1;
-    add(std::move(d));
-  }
-  return all;
-}
 
-// The largest relative errors over some directions.
-struct Errors {
-  double raw = 0;     // as it is shown
-  double judged = 0;  // less where rounding of the loss may be what differs
-
-  // NaN is the largest.
-  void add(double difference, double raw_scale, double judged_scale) {
-    raw = larger(raw, difference / raw_scale);
-    judged = larger(judged, difference / judged_scale);
-  }
-  static double larger(double a, double b) { return std::isnan(a) || a > b ? a : b; }
+  const std::vector<double>& gradient_;
+  std::mt19937_64& random_;
+  std::normal_distribution<double> normal_;
+  int axes_ = 0;
 };
 
 struct Result {
-  Errors smooth_error, kink_error;
-  int smooth = 0, kinks = 0;
   double gradient_norm = 0;
+  // Of the direction where it is the largest in terms of what is allowed there; relative to the derivative.
+  double error = 0, allowed = 0;
+  // Directions: held to the tolerance; to something less; seen to have no slope that rounding would show; and
+  // where differences say nothing.
+  int sharp = 0, near_kinks = 0, flat = 0, unknown = 0;
 
-  const Errors& error() const {
-    return smooth > 0 || std::isnan(smooth_error.judged) ? smooth_error : kink_error;
+  // NaN is the largest.
+  void add(double e, double limit) {
+    if (std::isnan(e) || e * allowed > error * limit || allowed == 0) error = e, allowed = limit;
   }
-  // Near kinks alone there is nothing sharper to say.
-  bool good(const Options& options) const {
-    if (!std::isfinite(smooth_error.judged) || !std::isfinite(gradient_norm)) return false;
-    return error().judged <= limit(options);
+  bool good() const { return error <= allowed && sharp + near_kinks + flat > 0; }
+};
+
+// Checks the gradients of one entry.
+class Check {
+ public:
+  Check(Probe& probe, const Options& options, uint64_t seed)
+      : probe_(probe), options_(options), random_(seed) {}
+
+  Result operator()(size_t i) {
+    const std::vector<double>& gradient = probe_.gradient(i);
+    Result result;
+    result.gradient_norm = norm(gradient);
+    if (!std::isfinite(result.gradient_norm) || !std::isfinite(probe_.loss(i))) {
+      result.add(std::numeric_limits<double>::quiet_NaN(), options_.tolerance);
+      return result;
+    }
+    Probe::Mover mover(probe_, probe_.checked()[i]);
+    Directions directions(gradient, random_);
+    // In place of each that says nothing another is tried.
+    const auto look = [&](Kind kind, int wanted, const auto& next) {
+      for (int tried = 0, known = 0; known < wanted && tried < 3 * wanted; ++tried)
+        known += measure(i, mover, kind, next(), result);
+    };
+    const int more = gradient.size() > 1;
+    if (result.gradient_norm > 0) look(Kind::Along, 1, [&] { return directions.along(); });
+    look(Kind::Random, more * (options_.directions - 1), [&] { return directions.any(); });
+    look(Kind::Axis, more ? options_.elements : 1, [&] { return directions.axis(); });
+    return result;
   }
-  double limit(const Options& options) const {
-    return smooth > 0 ? options.tolerance : options.kink_tolerance;
+
+ private:
+  // Whether the difference says anything.
+  bool measure(size_t i, Probe::Mover& mover, Kind kind, const std::vector<double>& direction,
+               Result& result) {
+    const std::vector<double>& gradient = probe_.gradient(i);
+    const double expected = std::inner_product(gradient.begin(), gradient.end(), direction.begin(), 0.0);
+    // An element that is nearly 0 among others is judged as if it were this large.
+    const double least = 1e-2 * result.gradient_norm / std::sqrt(static_cast<double>(gradient.size()));
+    const auto differentiate = [&](Differentiator& differentiator) {
+      const auto loss = [&](double step) { return mover.loss_at(direction, step); };
+      return differentiator(loss, probe_.loss(i), least);
+    };
+    Difference d = differentiate(first_[static_cast<size_t>(kind)]);
+    if (d.distance(expected) > allowed(d, expected, least)) {
+      // Values that have met kinks may agree by chance: a failure must be seen in two ways.
+      const Difference other = differentiate(second_[static_cast<size_t>(kind)]);
+      if (d.low - d.uncertainty() > other.high + other.uncertainty() ||
+          other.low - other.uncertainty() > d.high + d.uncertainty() || !std::isfinite(other.bound))
+        return ++result.unknown, false;
+      if (other.distance(expected) <= allowed(other, expected, least)) d = other;
+    }
+    const double size = size_of(d, expected, least), limit = allowed(d, expected, least);
+    if (d.uncertainty() <= options_.tolerance * size)
+      ++result.sharp;
+    else if (d.uncertainty() <= options_.kink_tolerance * size)
+      ++result.near_kinks;
+    else if (d.bound <= d.rounding)
+      ++result.flat;
+    else
+      return ++result.unknown, false;
+    result.add(d.distance(expected) / size, limit / size);
+    return true;
+  }
+  static double size_of(const Difference& d, double expected, double least) {
+    return std::max(
+        {std::abs(expected), std::abs(d.low), std::abs(d.high), least, std::numeric_limits<double>::min()});
+  }
+  double allowed(const Difference& d, double expected, double least) const {
+    return std::max(options_.tolerance * size_of(d, expected, least), d.uncertainty());
+  }
+
+  Probe& probe_;
+  const Options& options_;
+  std::mt19937_64 random_;
+  std::array<Differentiator, 3> first_ = kinds(1), second_ = kinds(0.7);
+  std::array<Differentiator, 3> kinds(double shift) const {
+    return {Differentiator(options_.tolerance, shift), Differentiator(options_.tolerance, shift),
+            Differentiator(options_.tolerance, shift)};
   }
 };
 
-Result check(Probe& probe, const Options& options, std::mt19937_64& random) {
-  Result result;
-  const std::vector<double>& gradient = probe.gradient();
-  result.gradient_norm = norm(gradient);
-  if (!std::isfinite(result.gradient_norm) || !std::isfinite(probe.loss())) {
-    result.smooth_error.raw = result.smooth_error.judged = std::numeric_limits<double>::quiet_NaN();
-    return result;
+// Away from where initializers put ties and kinks: all zeros, all ones.
+void shake_parameters(nn::Session& session, double amount, uint64_t seed) {
+  std::mt19937_64 random(seed);
+  std::normal_distribution<double> normal;
+  for (const nn_variable_info& v : session.library().variables()) {
+    if (v.kind != NN_PARAMETER || v.tensor.dtype != NN_F64) continue;
+    const auto values = session.variable<double>(v.tensor.name);
+    std::vector<double> moved(values.begin(), values.end());
+    const double size = norm(moved) / std::sqrt(static_cast<double>(moved.size()));
+    for (double& x : moved) x += amount * (size > 0 ? size : 1) * normal(random);
+    session.set(v.tensor.name, moved);
   }
-  const double typical = result.gradient_norm / std::sqrt(static_cast<double>(gradient.size()));
-  for (const std::vector<double>& direction : directions_for(gradient, options, random)) {
-    const Difference difference = probe.derivative_along(direction, 1e-2 * typical);
-    const double expected = std::inner_product(gradient.begin(), gradient.end(), direction.begin(), 0.0);
-    const double size = std::max({std::abs(expected), std::abs(difference.derivative), 1e-2 * typical,
-                                  std::numeric_limits<double>::min()});
-    const bool smooth = difference.doubt < options.tolerance / 4;
-    ++(smooth ? result.smooth : result.kinks);
-    Errors& errors = smooth ? result.smooth_error : result.kink_error;
-    errors.add(std::abs(expected - difference.derivative), size, probe.judged_scale(size, difference.step));
-  }
-  return result;
 }
 
 // Whether all of the entry's gradients are right.
 bool check_entry(nn::Session& session, const nn_entry_info& info, const std::vector<nn::View>& inputs,
                  const Options& options, uint64_t seed) {
   llvm::raw_ostream& out = llvm::outs();
-  const auto entry = session.entry(info.name);
   out << info.name << '\n';
   bool all_good = true;
-  std::mt19937_64 random(seed);
-  for (const Checked& checked : gradients_of(info)) {
-    Probe probe(session, entry, inputs, checked, options);
-    const Result result = check(probe, options, random);
-    const bool good = result.good(options);
-    all_good = all_good && good;
+  Probe probe(session, info, inputs);
+  Check check(probe, options, seed);
+  for (size_t i = 0; i < probe.checked().size(); ++i) {
+    const Checked& checked = probe.checked()[i];
+    const Result result = check(i);
+    all_good = all_good && result.good();
     const std::string name = checked.parameter + ": " + nn::type_name(info.outputs[checked.gradient]);
-    out << llvm::format("  %-4s %-48s |gradient| %8.2e  error %8.2e", good ? "ok" : "FAIL", name.c_str(),
-                        result.gradient_norm, result.error().raw);
-    if (good && result.error().raw > result.limit(options)) out << "  (no more than rounding of the loss)";
-    if (checked.loss > 0) out << "  (of " << info.outputs[checked.loss].name << ")";
-    if (result.kinks > 0)
-      out << "  (" << result.kinks << " of " << result.smooth + result.kinks << " directions cross a kink)";
+    out << llvm::format("  %-4s %-48s |gradient| %8.2e  error %8.2e", result.good() ? "ok" : "FAIL",
+                        name.c_str(), result.gradient_norm, result.error);
+    if (checked.loss > 0) out << "  (of " << checked.loss_name << ")";
+    const int all = result.sharp + result.near_kinks + result.flat + result.unknown;
+    const auto say = [&](int count, const char* what) {
+      if (count > 0) out << "  (" << count << " of " << all << " directions " << what << ')';
+    };
+    say(result.near_kinks, "near kinks");
+    say(result.flat, "no more than rounding of the loss");
+    say(result.unknown, "between kinks, left out");
     out << '\n';
+    out.flush();
   }
   return all_good;
 }
@@ -283,9 +322,10 @@ int check_gradients_verb(int argc, const char* const* argv) {
                     "Compiles a program in f64 and compares the gradient of every parameter in its train "
                     "entries with central differences of the\n"
                     "loss, along the gradient, in random directions and for single elements. Where the loss "
-                    "has kinks (relu, max), steps that cross\n"
-                    "one are left out. Inputs are generated where no file is given. Exit status 1 if an "
-                    "error is too large.");
+                    "has kinks (relu, max), steps are\n"
+                    "taken between them, and a difference that crosses some is trusted no further than its "
+                    "steps agree. Inputs are generated\n"
+                    "where no file is given. Exit status 1 if an error is too large.");
   arguments.add_library(line);
   line.group("The program");
   add_assignments(line, "set", "NAME=VALUE", "overrides a `const` of the program", constants);
@@ -302,8 +342,11 @@ int check_gradients_verb(int argc, const char* const* argv) {
   line.group("The check");
   line.count("seed", "N", "of parameters, inputs and directions (default: 0)", seed);
   add_number(line, "tolerance", "X", "largest relative error (default: 1e-6)", options.tolerance);
-  add_number(line, "kink-tolerance", "X", "the same where every direction crosses a kink (default: 1e-3)",
+  add_number(line, "kink-tolerance", "X",
+             "largest uncertainty of a difference, beyond which it is left out (default: 1e-3)",
              options.kink_tolerance);
+  add_number(line, "shake", "X", "move parameters first, relative to their size (default: 0.05)",
+             options.shake);
   line.count("directions", "N", "directions for each parameter (default: 4)", options.directions);
   line.count("elements", "N", "single elements for each parameter (default: 6)", options.elements);
   int status;
@@ -311,7 +354,7 @@ int check_gradients_verb(int argc, const char* const* argv) {
 
   driver_options.input = arguments.library;
   driver_options.float_type = DType::F64;
-  driver_options.gradient_entries = true;
+  driver_options.gradient_entries = driver_options.loss_entries = true;
   driver_options.threads = 1;
   if (!no_cache) driver_options.cache_dir = default_cache_dir();
   for (const auto& [name, value] : constants) driver_options.constants[name] = value;
@@ -326,9 +369,10 @@ int check_gradients_verb(int argc, const char* const* argv) {
   nn::Session session(library, {.seed = seed, .threads = 1});
   for (const auto& [name, value] : hypers) session.set(name, parse_number(value, "--hyper " + name));
   generator.seed = static_cast<uint64_t>(seed) + 1;
+  shake_parameters(session, options.shake, generator.seed);
   bool good = true, any = false;
   for (const nn_entry_info& entry : library.entries()) {
-    if (arguments.entry.empty() ? entry.kind != NN_ENTRY_TRAIN : entry.name != arguments.entry) continue;
+    if (gradients_of(entry).empty() || (!arguments.entry.empty() && entry.name != arguments.entry)) continue;
     Assignments own;
     for (const auto& given : files)
       if (std::ranges::any_of(inputs_of(entry),
