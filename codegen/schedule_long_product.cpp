@@ -40,6 +40,9 @@ struct Recipe {
   int64_t blocks_x = 0, blocks_y = 0;
   int64_t depth = 0, steps = 0;  // blocks of k, of one slab
   int64_t slabs = 1;
+  // What is read for a block of k is copied first, as rows that lie so far apart share few lines of the
+  // fastest cache.
+  bool pack_x = false, pack_y = false;
 
   Recipe(const Extents& e, int64_t V, int64_t bytes, int registers) : K(e.k), lanes(V) {
     swapped = e.n < V ? e.m >= V : ceil_div(e.n, V) * V > 2 * e.n && e.m >= V;
@@ -61,6 +64,9 @@ struct Recipe {
     block_y = align_up(ceil_div(Y, ceil_div(Y, block_y)), rows);
     blocks_y = ceil_div(Y, block_y);
     depth = std::clamp<int64_t>(kPanelBytes / (std::min<int64_t>(block_x, 4 * width) * bytes), 64, 256);
+    pack_x = X * bytes % 2048 == 0 && block_y >= 8 * rows;
+    pack_y = pack_x && Y * bytes % 4096 == 0;
+    if (pack_x) depth = kPanelBytes / (width * bytes);
     const int64_t tasks = blocks_x * blocks_y, all = tasks * block_x * block_y * bytes;
     if (tasks < kParallelPieces / 2)
       slabs = std::clamp<int64_t>(std::min(kStackBytes / 2 / all, K / (2 * depth)), 1, kParallelPieces);
@@ -104,14 +110,22 @@ Pipeline schedule_long_product(Lowering& lowering, const ScheduleOptions& option
   RDom r(0, depth, "r");
   const Expr k = t * depth + r;
   if (int64_t{depth} * steps * slabs > K) r.where(k < K);
-  const auto operand = [&](int which, const Expr& column) {
+  const auto operand = [&](int which, const Expr& column, const Expr& row) {
     Index index(body.type(node.operands[which]).shape.size(), Expr(0));
-    index[index.size() - 2] = k;
+    index[index.size() - 2] = row;
     index[index.size() - 1] = column;
-    return counted_at(lowering.at(node.operands[which], index), {k});
+    return counted_at(lowering.at(node.operands[which], index), {row});
   };
+  Func panel_x("panel_x"), panel_y("panel_y");
+  Var d("d");
+  const int of_x = recipe.swapped ? 0 : 1, of_y = 1 - of_x;
+  Expr row = t * depth + d;
+  if (int64_t{depth} * steps * slabs > K) row = Halide::min(row, K - 1);
+  if (recipe.pack_x) panel_x(i, d, u, t) = operand(of_x, x, row);
+  if (recipe.pack_y) panel_y(j, d, w, t) = operand(of_y, y, row);
   acc(i, j, u, w, t) = Halide::Internal::make_zero(type);
-  acc(i, j, u, w, t) += operand(recipe.swapped ? 1 : 0, y) * operand(recipe.swapped ? 0 : 1, x);
+  acc(i, j, u, w, t) += (recipe.pack_y ? Expr(panel_y(j, r, w, t)) : operand(of_y, y, k)) *
+                        (recipe.pack_x ? Expr(panel_x(i, r, u, t)) : operand(of_x, x, k));
   const RDom rk(0, steps, "rk");
   sum(i, j, u, w, s) = Halide::Internal::make_zero(type);
   sum(i, j, u, w, s) += acc(i, j, u, w, (slabs > 1 ? Expr(s) : Expr(0)) * steps + (steps > 1 ? Expr(rk) : 0));
@@ -165,6 +179,19 @@ Pipeline schedule_long_product(Lowering& lowering, const ScheduleOptions& option
     update.reorder(ii, ji, jo, io, u, w, s);
   if (V > 1) update.vectorize(ii, V);
   update.unroll(ii).unroll(ji);
+  if (recipe.pack_x) {
+    panel_x.compute_at(sum, io).bound_extent(i, number(recipe.width)).bound_extent(u, 1);
+    if (V > 1) panel_x.vectorize(i, V);
+    panel_x.unroll(i).bound(d, 0, depth).bound_extent(t, 1);
+  }
+  if (recipe.pack_y) {
+    if (steps > 1)
+      panel_y.compute_at(sum, rk.x);
+    else
+      panel_y.compute_at(sum, w);
+    panel_y.bound(j, 0, BY).bound_extent(w, 1).bound(d, 0, depth).bound_extent(t, 1);
+    if (V > 1 && BY >= V) panel_y.vectorize(j, V, TailStrategy::GuardWithIf);
+  }
   acc.compute_at(sum, jo).bound_extent(i, number(recipe.width)).bound_extent(j, number(recipe.rows));
   if (V > 1) acc.vectorize(i, V);
   acc.unroll(i).unroll(j);

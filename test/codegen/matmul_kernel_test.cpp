@@ -120,6 +120,24 @@ TEST(MatMul, OfManyRows) {
   }
 }
 
+// Of one operand or of both, rows lie multiples of pages of cache apart; some blocks of k are not full.
+TEST(MatMul, OfManyRowsFarApart) {
+  std::mt19937_64 random(13);
+  KernelCases cases(2);
+  const auto add = [&](DType dtype, int64_t m, int64_t k, int64_t n) {
+    cases.add("matmul " + std::to_string(m) + "x" + std::to_string(n) + "x" + std::to_string(k),
+              {random_literal({dtype, {k, m}}, random), random_literal({dtype, {k, n}}, random)},
+              {8, dtype == DType::F64 ? 1e-11 : 1e-3}, [&](GraphBuilder& g, const Values& x) {
+                return Values{g.add(Op::MatMul, {x[0], g.neg(x[1])},
+                                    {{Attr::TransposeA, true}, {Attr::TransposeB, false}})};
+              });
+  };
+  add(DType::F32, 70, 700, 512);
+  add(DType::F32, 512, 515, 9);
+  add(DType::F64, 512, 520, 256);
+  cases.run();
+}
+
 // Panels of all of k hardly fit on the stack, or not at all.
 TEST(MatMul, OfLongRows) {
   std::mt19937_64 random(12);
