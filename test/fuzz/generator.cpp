@@ -140,7 +140,7 @@ std::string Generator::in_halves(const Scope& s, const std::string& text) const 
       "dense",    "layer_norm", "rms_norm", "batch_norm", "instance_norm", "group_norm",
       "prelu",    "rnn",        "lstm",     "gru",        "bidirectional", "multi_head_attention",
       "upsample", "dropout",    "uniform",  "normal",     "bernoulli",     "grad",
-      "one_hot",  "gain"};
+      "one_hot",  "gain",       "attention"};
   const std::string half(dtype_name(*program_.half));
   std::string result;
   bool any = false;
@@ -196,14 +196,16 @@ Name Generator::some_index(Scope& s, int64_t extent) {
 void Generator::grow(Scope& s) {
   using Rule = void (Generator::*)(Scope&);
   static const std::pair<Rule, int> rules[] = {
-      {&Generator::unary, 5},      {&Generator::binary, 4},   {&Generator::broadcast, 3},
-      {&Generator::reduce, 3},     {&Generator::product, 4},  {&Generator::gates, 2},
-      {&Generator::slice, 2},      {&Generator::reshape, 1},  {&Generator::transpose, 2},
-      {&Generator::join, 3},       {&Generator::pad, 1},      {&Generator::split, 1},
-      {&Generator::condition, 1},  {&Generator::integers, 2}, {&Generator::gather, 2},
-      {&Generator::take_along, 1}, {&Generator::scatter, 2},  {&Generator::convolution, 2},
-      {&Generator::window, 1},     {&Generator::layer, 1},    {&Generator::normalization, 1},
-      {&Generator::gradient, 1},   {&Generator::draw, 1},     {&Generator::loop, 9},
+      {&Generator::unary, 5},      {&Generator::binary, 4},      {&Generator::broadcast, 3},
+      {&Generator::reduce, 3},     {&Generator::product, 4},     {&Generator::gates, 2},
+      {&Generator::slice, 2},      {&Generator::reshape, 1},     {&Generator::transpose, 2},
+      {&Generator::join, 3},       {&Generator::pad, 1},         {&Generator::split, 1},
+      {&Generator::condition, 1},  {&Generator::integers, 2},    {&Generator::gather, 2},
+      {&Generator::take_along, 1}, {&Generator::scatter, 2},     {&Generator::convolution, 2},
+      {&Generator::window, 1},     {&Generator::layer, 1},       {&Generator::normalization, 1},
+      {&Generator::gradient, 1},   {&Generator::draw, 1},        {&Generator::loop, 9},
+      {&Generator::attend, 1},     {&Generator::image_block, 2}, {&Generator::rows, 2},
+      {&Generator::table, 2},
   };
   int total = 0;
   for (const auto& [rule, weight] : rules) total += weight;

@@ -85,6 +85,11 @@ class Generator {
   void normalization(Scope&);
   void gradient(Scope&);
   void draw(Scope&);
+  // What networks are made of, in the forms that passes look for.
+  void attend(Scope&);
+  void image_block(Scope&);
+  void rows(Scope&);
+  void table(Scope&);
   void loop(Scope&);
   void recurrent_step(Scope&, Loop&);
 
