@@ -93,6 +93,8 @@ struct Plan {
   double nearer, varied;
 };
 
+void PrintTo(const Plan& plan, std::ostream* out) { *out << plan.program; }
+
 class Adversarial : public testing::TestWithParam<Plan> {};
 
 TEST_P(Adversarial, DrawsDigits) {
