@@ -36,7 +36,9 @@ void Generator::attend(Scope& s) {
            n(t) + ", 1]), " + text + ", -1e9)";
   const Name weights = add_float(s, scores, "softmax(" + text + ")");
   const Name read = add_float(s, x.shape, weights.text + " @ " + v.text);
-  if (chance(0.5)) add_float(s, x.shape, "layer_norm(" + x.text + " + " + read.text + ", eps = 0.1)");
+  if (chance(0.5)) return;
+  program_.unrollable = program_.unrollable && s.depth == 0;
+  add_float(s, x.shape, "layer_norm(" + x.text + " + " + read.text + ", eps = 0.1)");
 }
 
 // A convolution with what follows it: bias, activation, a second branch, a pool.
