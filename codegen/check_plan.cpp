@@ -2,6 +2,7 @@
 
 #include <cstdint>
 
+#include "ir/row_layout.h"
 #include "ir/scatter.h"
 
 namespace nncc {
@@ -30,8 +31,14 @@ class Checker {
       return "`" + std::string(info.name) + "` stands outside of kernels";
     if (is_call) {
       if (node.places.size() != node.types.size()) return "a call's result has no place in memory";
-      for (Value v : node.operands)
+      for (Value v : node.operands) {
         if (graph_[v.node].places.empty()) return "a call's operand has no place in memory";
+        if (row_layout(graph_, v)) return "a call's operand lies in memory with gaps";
+      }
+    }
+    if (node.op == Op::Concat && !node.places.empty()) {
+      std::string problem = check_concat(id);
+      if (!problem.empty()) return problem;
     }
     if (node.op == Op::Kernel) {
       const Function* kernel = module_.find_function(node.attributes.string(Attr::Symbol));
@@ -42,13 +49,29 @@ class Checker {
     for (size_t i = 0; i < node.places.size(); ++i) {
       const Place& place = node.places[i];
       // Subtracted, so that no offset overflows.
-      if (place.offset < 0 || place.offset > size_of(place) - node.types[i].byte_size())
+      const auto rows = row_layout(graph_, {id, static_cast<int>(i)});
+      const int64_t bytes = rows ? rows->span(node.types[i].num_elements()) * dtype_size(node.types[i].dtype)
+                                 : node.types[i].byte_size();
+      if (place.offset < 0 || place.offset > size_of(place) - bytes)
         return "a result of `" + std::string(info.name) + "` lies outside of its space";
     }
     return {};
   }
 
   const Place& place_of(Value v) const { return graph_[v.node].places.at(static_cast<size_t>(v.result)); }
+
+  // Its operands lie in it.
+  std::string check_concat(NodeId id) const {
+    const Node& node = graph_[id];
+    Place expected = node.places[0];
+    for (size_t i = 0; i < node.operands.size(); ++i) {
+      const Value v = node.operands[i];
+      if (graph_[v.node].places.empty() || graph_[v.node].places[static_cast<size_t>(v.result)] != expected)
+        return "a piece of a `concat` lies elsewhere";
+      expected.offset += layout_in_concat(graph_, id, i).row * dtype_size(node.types[0].dtype);
+    }
+    return {};
+  }
 
   // Of the space, or of the input or output.
   int64_t size_of(const Place& place) const {

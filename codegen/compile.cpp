@@ -28,7 +28,8 @@ namespace {
 // One native function; several functions of a module may share it.
 struct KernelJob {
   const Function* function = nullptr;
-  std::string key;  // of the cache
+  std::vector<std::optional<RowLayout>> layouts;  // of its results
+  std::string key;                                // of the cache
   std::string symbol() const { return "nn_kernel_" + key.substr(0, 16); }
 };
 
@@ -37,11 +38,16 @@ struct KernelJobs {
   KernelSymbols symbols;
 };
 
-std::string kernel_key(const Function& function, const CodegenOptions& options) {
+std::string kernel_key(const Function& function, const std::vector<std::optional<RowLayout>>& layouts,
+                       const CodegenOptions& options) {
   std::string text = build_identity();
   text += "\nkernels " + std::to_string(kKernelVersion) + "\n" + options.target->halide + " " +
           options.target->llvm_cpu;
   text += "\nthreads " + std::to_string(options.threads) + (options.accurate ? " accurate\n" : "\n");
+  for (size_t i = 0; i < layouts.size(); ++i)
+    if (layouts[i])
+      text += "result " + std::to_string(i) + " in rows of " + std::to_string(layouts[i]->row) + " every " +
+              std::to_string(layouts[i]->pitch) + "\n";
   return content_hash(text + canonical_text(function.body));
 }
 
@@ -83,12 +89,14 @@ KernelJobs collect_kernels(const Module& module, const CodegenOptions& options) 
   auto collect = [&](const Graph& graph) {
     for (NodeId id : graph.topological_order()) {
       if (graph[id].op != Op::Kernel) continue;
+      const std::string variant = kernel_variant(graph, id);
+      if (result.symbols.count(variant)) continue;
       const std::string& name = graph[id].attributes.string(Attr::Symbol);
-      if (result.symbols.count(name)) continue;
       const Function* function = module.find_function(name);
       NNCC_CHECK(function, "no function `" + name + "` for a kernel node");
-      KernelJob job{function, kernel_key(*function, options)};
-      result.symbols[name] = job.symbol();
+      KernelJob job{function, result_layouts(graph, id), {}};
+      job.key = kernel_key(*function, job.layouts, options);
+      result.symbols[variant] = job.symbol();
       if (keys.insert(job.key).second) result.jobs.push_back(std::move(job));
     }
   };
@@ -142,7 +150,7 @@ std::vector<std::vector<std::byte>> compile_objects(const std::vector<KernelJob>
   });
   parallel_for(missing.size(), options.jobs, [&](size_t m) {
     const KernelJob& job = jobs[missing[m]];
-    KernelSource source{job.function, job.symbol()};
+    KernelSource source{job.function, job.symbol(), job.layouts};
     std::vector<std::byte> object = compile_kernels_to_object({&source, 1}, options);
     cache.store(job.key, object);
     objects[missing[m]] = std::move(object);
@@ -171,7 +179,7 @@ void compile_text(const Module& module, const KernelJobs& kernels, const Codegen
   llvm::LLVMContext context;
   auto all = model_module(module, options, kernels.symbols, machine, context);
   std::vector<KernelSource> sources;
-  for (const KernelJob& job : kernels.jobs) sources.push_back({job.function, job.symbol()});
+  for (const KernelJob& job : kernels.jobs) sources.push_back({job.function, job.symbol(), job.layouts});
   if (!sources.empty()) {
     auto compiled = compile_kernels(sources, options, context);
     compiled->setTargetTriple(all->getTargetTriple());

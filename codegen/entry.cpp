@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "ir/diagnostic.h"
+#include "ir/row_layout.h"
 #include "llvm/IR/Constants.h"
 #include "llvm/IR/GlobalVariable.h"
 #include "llvm/IR/IRBuilder.h"
@@ -186,7 +187,7 @@ class EntryEmitter {
       arguments.push_back(b_.CreateBitCast(buffer_of(place), b_.getInt8PtrTy()));
       types.push_back(b_.getInt8PtrTy());
     }
-    const std::string& kernel = graph_[call.node].attributes.string(Attr::Symbol);
+    const std::string kernel = kernel_variant(graph_, call.node);
     auto symbol = symbols_.find(kernel);
     NNCC_CHECK(symbol != symbols_.end(), "kernel `" + kernel + "` was not compiled");
     auto callee =

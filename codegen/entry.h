@@ -12,7 +12,7 @@ class Module;
 
 namespace nncc {
 
-// From the name of a kernel function of the module to the symbol of its native code.
+// From what a kernel call needs (kernel_variant()) to the symbol of its native code.
 using KernelSymbols = std::map<std::string, std::string>;
 
 struct EntryFunctions {

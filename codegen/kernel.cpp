@@ -117,6 +117,26 @@ class CheckBounds final : public Halide::Internal::IRVisitor {
   }
 };
 
+// The strides of results that do not lie contiguously, instead of those the schedule has told.
+void lay_out_results(const Pipeline& pipeline, std::span<const std::optional<RowLayout>> layouts) {
+  std::vector<Halide::OutputImageParam> buffers;
+  for (Halide::Func f : pipeline.outputs)
+    for (const Halide::OutputImageParam& buffer : f.output_buffers()) buffers.push_back(buffer);
+  for (size_t result = 0; result < layouts.size(); ++result) {
+    if (!layouts[result]) continue;
+    const auto [row, pitch] = *layouts[result];
+    Halide::OutputImageParam buffer = buffers.at(static_cast<size_t>(pipeline.order[result]));
+    bool has_rows = false;
+    for (int i = 0; i < buffer.dimensions(); ++i) {
+      const int64_t* stride = Halide::Internal::as_const_int(buffer.parameter().stride_constraint(i));
+      NNCC_CHECK(stride && (*stride < row || *stride % row == 0), "a result that is not stored by rows");
+      has_rows = has_rows || *stride == row;
+      if (*stride >= row) buffer.dim(i).set_stride(static_cast<int>(*stride / row * pitch));
+    }
+    NNCC_CHECK(has_rows, "a schedule whose loops go on from row to row");
+  }
+}
+
 // The native function and the bodies of its parallel loops.
 void append_kernel(Halide::Module& all, const KernelSource& source, const CodegenOptions& options) {
   const Graph& body = source.function->body;
@@ -127,6 +147,7 @@ void append_kernel(Halide::Module& all, const KernelSource& source, const Codege
   schedule_options.accurate = options.accurate;
   Lowering lowering(body, source.symbol, options.accurate);
   const Pipeline pipeline = schedule(lowering, schedule_options);
+  lay_out_results(pipeline, source.layouts);
   Halide::Module module = Halide::Pipeline(pipeline.outputs)
                               .compile_to_module(lowering.arguments(), source.symbol, all.target(),
                                                  Halide::LinkageType::External);

@@ -4,12 +4,14 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "codegen/codegen.h"
 #include "ir/module.h"
+#include "ir/row_layout.h"
 
 namespace llvm {
 class LLVMContext;
@@ -25,6 +27,9 @@ inline constexpr int kKernelVersion = 13;
 struct KernelSource {
   const Function* function = nullptr;
   std::string symbol;  // starts with "nn_": must not be a name of libc or libm
+  // How each result lies in memory; empty if all are contiguous. A row must be one or more of the loops that
+  // the schedule stores the result in.
+  std::vector<std::optional<RowLayout>> layouts = {};
 };
 
 // Compiles kernels into one optimized LLVM module. Each becomes

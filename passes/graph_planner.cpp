@@ -7,7 +7,6 @@
 #include "ir/scan.h"
 #include "ir/scatter.h"
 #include "passes/fusion_rules.h"
-#include "passes/graph_util.h"
 #include "passes/kernel_aliasing.h"
 
 namespace nncc {
@@ -56,8 +55,12 @@ GraphPlan GraphPlanner::plan(int carries) {
   std::map<NodeId, NodeId> source_of;
   for (const auto& [source, copy] : node_map_)
     if (is_step(source_[source])) source_of[copy] = source;
-  for (int step : best.order)
+  for (int step : best.order) {
     if (auto it = source_of.find(steps_[step].id); it != source_of.end()) result_.order.push_back(it->second);
+    // A concat is done with its last piece.
+    for (auto& [concat, writers] : row_concats_)
+      if (writers.erase(step) && writers.empty()) result_.order.push_back(concat);
+  }
   result_.graph = emit(best.order);
   return std::move(result_);
 }
@@ -84,8 +87,12 @@ int GraphPlanner::add_fixed(Place place, int64_t bytes) {
 GraphPlanner::Region GraphPlanner::root_region(Value v) const {
   Region region = regions_.at(v);
   while (storages_[region.storage].parent >= 0) {
-    region.offset += storages_[region.storage].offset;
-    region.storage = storages_[region.storage].parent;
+    const Storage& storage = storages_[region.storage];
+    region.storage = storage.parent;
+    if (storage.in_rows)
+      region.offset = 0, region.bytes = storages_[storage.parent].bytes;
+    else
+      region.offset += storage.offset;
   }
   return region;
 }
@@ -155,52 +162,9 @@ Value GraphPlanner::add_copy(Value v) {
   return shaped;
 }
 
-// Of the source: a kernel of it makes the value, and nothing else needs what lies there.
-bool GraphPlanner::is_last_use(Value source) const {
-  if (!has_single_use(source_, source)) return false;
-  const Node& node = source_[source.node];
-  if (fusion_role(node.op) == FusionRole::View) return is_last_use(node.operands[0]);
-  return node.op == Op::Kernel && is_whole_fresh(regions_.at(mapped(source)));
-}
-
 // A copy of what lies where it is copied to.
 bool GraphPlanner::is_idle_copy(NodeId id) const {
   return copies_.contains(id) && place_of(graph_[id].operands[0]) == place_of({id, 0});
-}
-
-void GraphPlanner::place_view(NodeId source, NodeId copy) {
-  const Region& from = regions_.at(graph_[copy].operands[0]);
-  regions_[{copy, 0}] = {from.storage, from.offset + *view_offset(source_, source),
-                         graph_[copy].types[0].byte_size()};
-}
-
-void GraphPlanner::place_concat(NodeId source) {
-  Node node = source_[source];
-  for (Value& operand : node.operands) operand = mapped(operand);
-  const int64_t bytes = node.types[0].byte_size();
-  // The pieces may lie side by side already, as the parameters of a slab do.
-  Region whole = root_region(node.operands[0]);
-  bool adjacent = true;
-  for (size_t i = 1; i < node.operands.size() && adjacent; ++i) {
-    const Region piece = root_region(node.operands[i]);
-    adjacent = piece.storage == whole.storage && piece.offset == whole.end();
-    whole.bytes += piece.bytes;
-  }
-  if (!adjacent) {
-    // Else whoever makes a piece writes it where it belongs; what cannot move is copied there.
-    whole = {add_fresh(bytes), 0, bytes};
-    int64_t offset = 0;
-    for (Value& operand : node.operands) {
-      if (!is_whole_fresh(regions_.at(operand))) operand = add_copy(operand);
-      Storage& piece = storages_[regions_.at(operand).storage];
-      piece.parent = whole.storage;
-      piece.offset = offset;
-      offset += piece.bytes;
-    }
-  }
-  const NodeId copy = add_to_copy(std::move(node));
-  regions_[{copy, 0}] = whole;
-  node_map_[source] = copy;
 }
 
 void GraphPlanner::copy_graph() {
@@ -217,7 +181,9 @@ void GraphPlanner::copy_graph() {
     if (node_map_.contains(id)) continue;
     Node node = source_[id];
     for (Value& operand : node.operands) operand = mapped(operand);
-    if (is_step(node)) {
+    if (const Node* concat = row_concat(id)) {
+      place_row_concat(id, *concat);
+    } else if (is_step(node)) {
       // What a kernel adds to is overwritten: the last use of it, or a copy. Of a variable that the result
       // replaces there is none in the end.
       const std::optional<int> accumulated =
@@ -593,7 +559,11 @@ void GraphPlanner::list_peak(const Schedule& schedule) {
 }
 
 Place GraphPlanner::place_of(Value v) const {
-  const Region region = root_region(v);
+  Region region = regions_.at(v);
+  while (storages_[region.storage].parent >= 0) {
+    region.offset += storages_[region.storage].offset;
+    region.storage = storages_[region.storage].parent;
+  }
   NNCC_CHECK(storages_[region.storage].placed, "a value has no place");
   Place place = storages_[region.storage].place;
   place.offset += region.offset;

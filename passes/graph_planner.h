@@ -30,6 +30,7 @@ struct GraphPlan {
   int copies = 0;                                // kernels that only copy
   int in_place = 0;                              // results that take the place of an operand
   int direct_updates = 0;                        // updates written where the variable lies
+  int in_rows = 0;                               // concats whose pieces are written between each other
   std::map<std::string, int64_t> alive_at_peak;  // bytes; values of one name together
   std::vector<NodeId> order;                     // of the source's kernels
 };
@@ -48,9 +49,10 @@ class GraphPlanner {
   // Contiguous memory: a space that exists already, or a buffer yet to be placed, alone or within another.
   struct Storage {
     int64_t bytes = 0;
-    bool fresh = false;  // made by kernels of this graph
-    int parent = -1;     // for one that lies in a larger one
-    int64_t offset = 0;  // there
+    bool fresh = false;    // made by kernels of this graph
+    int parent = -1;       // for one that lies in a larger one
+    int64_t offset = 0;    // there
+    bool in_rows = false;  // others lie there between its own elements
     bool placed = false;
     Place place;  // of its first byte
   };
@@ -75,6 +77,9 @@ class GraphPlanner {
   void copy_graph();
   void place_view(NodeId source, NodeId copy);
   void place_concat(NodeId source);
+  const Node* row_concat(NodeId source) const;
+  bool may_be_row_piece(Value piece, int64_t row) const;
+  void place_row_concat(NodeId source, const Node& concat);
   NodeId add_to_copy(Node node);
   int add_fresh(int64_t bytes);
   int add_fixed(Place place, int64_t bytes);
@@ -126,7 +131,8 @@ class GraphPlanner {
   std::vector<Storage> storages_;
   std::vector<Step> steps_;
   std::map<NodeId, int> step_of_;
-  std::set<NodeId> copies_;  // kernels that only copy
+  std::set<NodeId> copies_;                      // kernels that only copy
+  std::map<NodeId, std::set<int>> row_concats_;  // of the source; the steps that write the pieces
   int variables_ = -1, constant_data_ = -1;
   GraphPlan result_;
 };

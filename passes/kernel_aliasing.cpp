@@ -32,4 +32,42 @@ bool may_overwrite(const Function& kernel, int argument, int result) {
   return true;
 }
 
+namespace {
+
+bool stores_rows(Op op) {
+  switch (op) {
+    case Op::MatMul:
+    case Op::MatMulPacked:
+    case Op::ConvPacked:
+    case Op::ConvInputGradientPacked:
+    case Op::ConvWinograd:
+    case Op::ConvWinogradTransformed:
+      return true;
+    default:
+      return false;
+  }
+}
+
+}  // namespace
+
+bool may_lie_in_rows(const Function& kernel, int result, int64_t row) {
+  const Graph& body = kernel.body;
+  NodeId product;
+  for (NodeId id : body.nodes()) {
+    for (const TensorType& type : body[id].types)
+      if (type.dtype == DType::F16 || type.dtype == DType::BF16) return false;
+    const FusionRole role = fusion_role(body[id].op);
+    if (role == FusionRole::Reduce || role == FusionRole::Alone || role == FusionRole::Windowed) return false;
+    if (role != FusionRole::Contract) continue;
+    if (product || !stores_rows(body[id].op)) return false;
+    product = id;
+  }
+  if (!product || row < 2 || body[product].types[0].shape.back() != row) return false;
+  const TensorType& type = body.type(body.results[result].value);
+  if (type.num_elements() != body[product].types[0].num_elements()) return false;
+  int64_t inner = 1;
+  for (size_t axis = type.shape.size(); axis-- > 0 && inner < row;) inner *= type.shape[axis];
+  return inner == row;
+}
+
 }  // namespace nncc

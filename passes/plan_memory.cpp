@@ -85,6 +85,7 @@ bool plan_memory(Module& module, PassContext& context) {
     for (const GraphPlan* plan : {&main, &prepare}) {
       context.count("copies", plan->copies);
       context.count("updates in place", plan->direct_updates);
+      context.count("concats written by rows", plan->in_rows);
       context.count("buffers taken over", plan->in_place);
     }
     entry.graph = std::move(main.graph);

@@ -6,11 +6,13 @@
 // result. Variables of a slab lie side by side. A new value of a variable is written over the old one where
 // everything that reads the old one can run before, or reads each element just where the kernel writes it;
 // results go straight to the caller's memory; pieces of a concat are written where they belong, and until
-// then other values may lie there. Where that cannot be, a kernel copies. A kernel is never called with a
-// result on an argument unless its body is one loop over elements that reads that argument only at the index
-// it writes; such kernels must compute each element once. --stats says how many bytes each kernel moves, how
-// many of them cross the entry's border (inputs, variables and constants at first sight; results and new
-// values) and could not be saved, and in all (passes/memory_traffic.h).
+// then other values may lie there. Along an inner axis, where they lie between each other, only products and
+// convolutions write them so, and only what nobody else reads (may_lie_in_rows() in
+// passes/kernel_aliasing.h). Where that cannot be, a kernel copies. A kernel is never called with a result on
+// an argument unless its body is one loop over elements that reads that argument only at the index it writes;
+// such kernels must compute each element once. --stats says how many bytes each kernel moves, how many of
+// them cross the entry's border (inputs, variables and constants at first sight; results and new values) and
+// could not be saved, and in all (passes/memory_traffic.h).
 //   variable @w : f32[4] parameter slab "fit"
 //   variable @b : f32[2] parameter slab "fit"
 //   entry @fit train (%x: f32[6]) -> () {

@@ -8,6 +8,7 @@
 #include "codegen/kernel.h"
 #include "ir/print.h"
 #include "llvm/Support/raw_ostream.h"
+#include "passes/kernel_aliasing.h"
 
 namespace nncc::testing {
 namespace {
@@ -80,8 +81,28 @@ void KernelCases::add(
   cases_.push_back({std::move(arguments), tolerance, {}});
 }
 
-void KernelCases::run() {
-  const KernelLibrary library(functions_, options_);
+void KernelCases::run() { run({}); }
+
+void KernelCases::run_in_rows() {
+  std::vector<KernelLibrary::Layouts> layouts;
+  for (const Function& function : functions_) {
+    bool has_rows = false;
+    layouts.emplace_back();
+    for (size_t r = 0; r < function.body.results.size(); ++r) {
+      const Shape& shape = function.body.type(function.body.results[r].value).shape;
+      const int64_t row = shape.empty() ? 1 : shape.back();
+      layouts.back().emplace_back();
+      if (!may_lie_in_rows(function, static_cast<int>(r), row)) continue;
+      layouts.back().back() = {row, row + 3};
+      has_rows = true;
+    }
+    EXPECT_TRUE(has_rows) << function.name;
+  }
+  run(std::move(layouts));
+}
+
+void KernelCases::run(std::vector<KernelLibrary::Layouts> layouts) {
+  const KernelLibrary library(functions_, options_, std::move(layouts));
   for (const std::string& symbol : library.undefined_symbols())
     EXPECT_TRUE(symbol.find("halide") == std::string::npos || symbol == "halide_do_par_for")
         << "kernels refer to " << symbol;

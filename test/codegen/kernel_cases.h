@@ -37,6 +37,9 @@ class KernelCases {
   }
   // Compiles all, calls each and compares. EXPECTs.
   void run();
+  // The same with results of products and convolutions in rows of their last axis, with gaps between them, as
+  // plan-memory writes pieces of a concat. Each case must have such a result.
+  void run_in_rows();
   // What each returns.
   std::vector<std::vector<Literal>> results() const;
   // The object alone.
@@ -48,6 +51,7 @@ class KernelCases {
     Tolerance tolerance;
     std::vector<int> in_place;
   };
+  void run(std::vector<KernelLibrary::Layouts> layouts);
   CodegenOptions options_;
   std::vector<Function> functions_;
   std::vector<Case> cases_;

@@ -3,6 +3,7 @@
 #include <dlfcn.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdlib>
 #include <cstring>
@@ -68,11 +69,13 @@ std::vector<int>& KernelLibrary::pieces() {
   return pieces;
 }
 
-KernelLibrary::KernelLibrary(std::span<const Function> kernels, const CodegenOptions& options)
-    : kernels_(kernels) {
+KernelLibrary::KernelLibrary(std::span<const Function> kernels, const CodegenOptions& options,
+                             std::vector<Layouts> layouts)
+    : kernels_(kernels), layouts_(std::move(layouts)) {
+  layouts_.resize(kernels.size());
   std::vector<KernelSource> sources;
   for (size_t i = 0; i < kernels.size(); ++i)
-    sources.push_back({&kernels[i], "nn_kernel_" + std::to_string(i)});
+    sources.push_back({&kernels[i], "nn_kernel_" + std::to_string(i), layouts_[i]});
   llvm::LLVMContext context;
   const auto module = compile_kernels(sources, options, context);
   for (llvm::Function& function : *module) {
@@ -127,6 +130,11 @@ void KernelLibrary::call_raw(size_t i, std::span<void* const> hosts) const {
 std::vector<Literal> KernelLibrary::call(size_t i, std::span<const Literal> arguments,
                                          std::span<const int> in_place) const {
   const Graph& body = kernels_[i].body;
+  // In elements; a contiguous one is one row.
+  const auto layout_of = [&](size_t r) {
+    const int64_t count = body.type(body.results[r].value).num_elements();
+    return r < layouts_[i].size() && layouts_[i][r] ? *layouts_[i][r] : RowLayout{count, count};
+  };
   std::vector<std::unique_ptr<GuardedBuffer>> buffers;
   std::vector<void*> hosts;
   for (size_t a = 0; a < arguments.size(); ++a) {
@@ -143,8 +151,10 @@ std::vector<Literal> KernelLibrary::call(size_t i, std::span<const Literal> argu
       hosts.push_back(hosts[static_cast<size_t>(in_place[r])]);
       continue;
     }
-    buffers.push_back(std::make_unique<GuardedBuffer>(static_cast<size_t>(type.byte_size()),
-                                                      static_cast<size_t>(dtype_size(type.dtype))));
+    const int64_t element = dtype_size(type.dtype);
+    const auto bytes = static_cast<size_t>(layout_of(r).span(type.num_elements()) * element);
+    buffers.push_back(std::make_unique<GuardedBuffer>(bytes, static_cast<size_t>(element)));
+    std::memset(buffers.back()->data(), static_cast<int>(kGuardByte), bytes);
     hosts.push_back(buffers.back()->data());
     if (const auto x = accumulated_argument(body)) {
       const std::vector<std::byte> bytes = arguments[static_cast<size_t>(*x)].to_bytes();
@@ -158,8 +168,17 @@ std::vector<Literal> KernelLibrary::call(size_t i, std::span<const Literal> argu
   std::vector<Literal> results;
   for (size_t r = 0; r < body.results.size(); ++r) {
     const TensorType& type = body.type(body.results[r].value);
-    const auto* bytes = static_cast<const std::byte*>(hosts[arguments.size() + r]);
-    results.push_back(Literal::from_bytes(type, {bytes, static_cast<size_t>(type.byte_size())}));
+    const auto* memory = static_cast<const std::byte*>(hosts[arguments.size() + r]);
+    const RowLayout layout = layout_of(r);
+    const int64_t row = layout.row * dtype_size(type.dtype), pitch = layout.pitch * dtype_size(type.dtype);
+    std::vector<std::byte> bytes;
+    for (int64_t left = type.byte_size(); left > 0; memory += pitch) {
+      bytes.insert(bytes.end(), memory, memory + row);
+      left -= row;
+      if (left > 0 && std::any_of(memory + row, memory + pitch, [](std::byte b) { return b != kGuardByte; }))
+        throw std::runtime_error("kernel " + kernels_[i].name + " wrote between its rows");
+    }
+    results.push_back(Literal::from_bytes(type, bytes));
   }
   return results;
 }

@@ -90,6 +90,43 @@ TEST(MatMul, Epilogues) {
   cases.run();
 }
 
+// All forms of products, long ones too; of several results some have gaps and one has none.
+TEST(MatMul, IntoRowsWithGaps) {
+  std::mt19937_64 random(12);
+  for (const int threads : {1, 2}) {
+    KernelCases cases(threads);
+    for (const auto& [m, k, n] : std::vector<std::array<int64_t, 3>>{{12, 20, 48},
+                                                                     {33, 9, 21},
+                                                                     {6, 4, 3},
+                                                                     {64, 32, 10},
+                                                                     {70, 33, 129},
+                                                                     {3, 80, 2},
+                                                                     {37, 513, 33},
+                                                                     {64, 640, 10},
+                                                                     {130, 512, 16}}) {
+      for (int form = 0; form < 4; ++form) {
+        const bool ta = form & 1, tb = form & 2;
+        cases.add("matmul " + std::to_string(m) + "x" + std::to_string(n) + "x" + std::to_string(k),
+                  {random_literal({DType::F32, ta ? Shape{k, m} : Shape{m, k}}, random),
+                   random_literal({DType::F32, tb ? Shape{n, k} : Shape{k, n}}, random)},
+                  {8, 1e-4}, [&, m = m, n = n](GraphBuilder& g, const Values& x) {
+                    const Value p = g.add(Op::MatMul, x, {{Attr::TransposeA, ta}, {Attr::TransposeB, tb}});
+                    const Value h = g.add(Op::Max, {p, g.splat_like(p, 0)});
+                    return Values{h, g.reshape(g.add(h, p), {1, m * n}), g.add(Op::Gt, {p, h})};
+                  });
+      }
+      cases.add("matmul_packed",
+                {random_literal({DType::F32, {m, k}}, random),
+                 random_literal({DType::F32, {(n + 15) / 16, k, 16}}, random)},
+                {8, 1e-4}, [m = m, n = n](GraphBuilder& g, const Values& x) {
+                  return Values{
+                      g.add_typed(Op::MatMulPacked, x, {DType::F32, {m, n}}, {{Attr::TransposeA, false}})};
+                });
+    }
+    cases.run_in_rows();
+  }
+}
+
 // Gradients of weights over large batches, some in too many rows for panels on the stack.
 TEST(MatMul, OfManyRows) {
   std::mt19937_64 random(10);

@@ -104,6 +104,22 @@ TEST(Convolution, AllOpsInAllLayouts) {
   cases.run();
 }
 
+// Tiles and vectors that end within a row, also by strides and for few channels.
+TEST(Convolution, IntoRowsWithGaps) {
+  std::mt19937_64 random(6);
+  for (const int threads : {1, 2}) {
+    KernelCases cases(threads);
+    for (const Geometry& g : kGeometries) {
+      add_case(cases, Op::ConvPacked, g, shapes_of(g, ConvLayout::Packed, ConvKind::Forward, 16), DType::F32,
+               random, true);
+      if (g.in > 1)
+        add_case(cases, Op::ConvInputGradientPacked, g,
+                 shapes_of(g, ConvLayout::Packed, ConvKind::InputGradient, 16), DType::F32, random, true);
+    }
+    cases.run_in_rows();
+  }
+}
+
 // Most taps of these windows meet no pixel.
 const Geometry kSmallImages[] = {
     {"one pixel", 1, 16, 16, 1, {1, 1}, {3, 3}, {1, 1}, {1, 1}, {1, 1}, {1, 1}},

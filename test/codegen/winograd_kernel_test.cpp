@@ -105,6 +105,16 @@ TEST(Winograd, Convolutions) {
     }
 }
 
+TEST(Winograd, IntoRowsWithGaps) {
+  std::mt19937_64 random(21);
+  for (const bool apart : {false, true}) {
+    KernelCases cases(2);
+    for (const Geometry& g : kGeometries)
+      if (g.out > 1) add_convolution(cases, g, DType::F32, apart, random);
+    cases.run_in_rows();
+  }
+}
+
 // Few blocks have fewer rows of tiles than would fit: two threads then get the same.
 TEST(Winograd, LowBlocksWhereTheyAreFew) {
   std::mt19937_64 random(20);

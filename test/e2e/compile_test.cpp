@@ -19,6 +19,11 @@ std::string zoo(const std::string& name) {
 TEST_P(Levels, Regression) {
   expect_agreement({.program = input("regression.nnir"), .opt_level = GetParam(), .steps = 10});
 }
+// Paths that write their channels into what they meet in, and one that others read, too.
+TEST(Compile, PathsThatMeet) {
+  expect_agreement({.program = input("branches.nn"), .steps = 2, .largest_int = 4, .tolerance = 2e-4});
+}
+
 struct ZooCase {
   const char* program;
   std::map<std::string, std::string> constants;

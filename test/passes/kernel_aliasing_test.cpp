@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <functional>
+
 #include "ir/builder.h"
 
 namespace nncc {
@@ -58,6 +60,43 @@ TEST(KernelAliasing, NotOnAnotherSize) {
   const Value scalar = k.function.body.add_argument("s", {DType::F32, {}});
   k.result(k.b.add(k.a, k.b.broadcast_to(scalar, kVector.shape)));
   EXPECT_FALSE(may_overwrite(k.function, 2, 0));
+}
+
+// A product of [4, 6] and [6, 8], and what `finish` makes of it.
+Function product_kernel(const std::function<Value(GraphBuilder&, Value)>& finish, DType dtype = DType::F32) {
+  Function function;
+  GraphBuilder b(function.body);
+  const Value x = function.body.add_argument("x", {dtype, {4, 6}});
+  const Value w = function.body.add_argument("w", {dtype, {6, 8}});
+  const Value p = b.add(Op::MatMul, {x, w}, {{Attr::TransposeA, false}, {Attr::TransposeB, false}});
+  function.body.results.push_back({"r", finish(b, p)});
+  return function;
+}
+
+TEST(RowsWithGaps, ProductsWriteTheirLastAxis) {
+  const Function product = product_kernel([](GraphBuilder&, Value p) { return p; });
+  EXPECT_TRUE(may_lie_in_rows(product, 0, 8));
+  EXPECT_FALSE(may_lie_in_rows(product, 0, 4));
+  EXPECT_FALSE(may_lie_in_rows(product, 0, 16));
+  const auto split = [](GraphBuilder& b, Value p) { return b.reshape(b.neg(p), {2, 2, 8}); };
+  EXPECT_TRUE(may_lie_in_rows(product_kernel(split), 0, 8));
+}
+
+TEST(RowsWithGaps, NotWhereARowIsNoAxisOfTheResult) {
+  const auto flat = [](GraphBuilder& b, Value p) { return b.reshape(p, {32}); };
+  EXPECT_FALSE(may_lie_in_rows(product_kernel(flat), 0, 8));
+}
+
+TEST(RowsWithGaps, NotOfElementwiseKernels) {
+  Kernel k;
+  k.result(k.b.mul(k.a, k.c));
+  EXPECT_FALSE(may_lie_in_rows(k.function, 0, 8));
+}
+
+TEST(RowsWithGaps, NotWhereElementsAreComputedOneByOne) {
+  const auto product = [](GraphBuilder&, Value p) { return p; };
+  EXPECT_FALSE(may_lie_in_rows(product_kernel(product, DType::F16), 0, 8));
+  EXPECT_FALSE(may_lie_in_rows(product_kernel(product, DType::BF16), 0, 8));
 }
 
 }  // namespace

@@ -1,8 +1,10 @@
 // flatten-updates, fuse-kernels and plan-memory on random training entries: what they compute stays the same,
 // in memory too.
 #include <map>
+#include <ranges>
 #include <set>
 
+#include "ir/row_layout.h"
 #include "passes/arena.h"
 #include "passes/fusion_rules.h"
 #include "test/passes/planned_session.h"
@@ -60,31 +62,40 @@ struct Piece {
   int64_t bytes = 0;
 };
 
-// What a value consists of, in the order of its bytes.
-std::vector<Piece> pieces_of(const Graph& graph, Value v) {
-  const Node& node = graph[v.node];
-  if (node.op == Op::Kernel || node.operands.empty()) return {{v, 0, graph.type(v).byte_size()}};
-  std::vector<Piece> all;
-  for (Value operand : node.operands) {
-    const std::vector<Piece> pieces = pieces_of(graph, operand);
-    all.insert(all.end(), pieces.begin(), pieces.end());
-  }
-  if (node.op == Op::Concat) return all;
-  int64_t begin = view_offset(graph, v.node).value();
-  const int64_t end = begin + node.types[0].byte_size();
+std::vector<Piece> part_of(const std::vector<Piece>& all, int64_t begin, int64_t bytes) {
   std::vector<Piece> part;
   for (int64_t at = 0; const Piece& piece : all) {
-    const int64_t first = std::max(begin, at), last = std::min(end, at + piece.bytes);
+    const int64_t first = std::max(begin, at), last = std::min(begin + bytes, at + piece.bytes);
     if (first < last) part.push_back({piece.source, piece.offset + first - at, last - first});
     at += piece.bytes;
   }
   return part;
 }
 
+// What a value consists of, in the order of its bytes.
+std::vector<Piece> pieces_of(const Graph& graph, Value v) {
+  const Node& node = graph[v.node];
+  if (node.op == Op::Kernel || node.operands.empty()) return {{v, 0, graph.type(v).byte_size()}};
+  const int64_t bytes = node.types[0].byte_size();
+  if (node.op != Op::Concat)
+    return part_of(pieces_of(graph, node.operands[0]), view_offset(graph, v.node).value(), bytes);
+  std::vector<Piece> all;
+  const int64_t pitch = layout_in_concat(graph, v.node, 0).pitch * dtype_size(node.types[0].dtype);
+  for (int64_t row = 0; row < bytes / pitch; ++row) {
+    for (size_t i = 0; i < node.operands.size(); ++i) {
+      const int64_t length = layout_in_concat(graph, v.node, i).row * dtype_size(node.types[0].dtype);
+      const auto pieces = part_of(pieces_of(graph, node.operands[i]), row * length, length);
+      all.insert(all.end(), pieces.begin(), pieces.end());
+    }
+  }
+  return all;
+}
+
 // Who wrote what lies where.
 class Memory {
  public:
-  void write(Value v, const Place& place, int64_t bytes) {
+  // `offset`: of these bytes in the value.
+  void write(Value v, int64_t offset, const Place& place, int64_t bytes) {
     auto& ranges = spaces_[{place.space, place.index}];
     const int64_t end = place.offset + bytes;
     for (auto it = ranges.begin(); it != ranges.end();) {
@@ -98,7 +109,7 @@ class Memory {
       if (end < begin + old.bytes)
         ranges[end] = {old.source, old.offset + end - begin, begin + old.bytes - end};
     }
-    ranges[place.offset] = {v, 0, bytes};
+    ranges[place.offset] = {v, offset, bytes};
   }
 
   // Demands that the value lies at its place.
@@ -141,8 +152,9 @@ void check_plan(const Module& module, const Graph& graph) {
     for (Value operand : node.operands) memory.read(graph, operand);
     const Function& kernel = *module.find_function(node.attributes.string(Attr::Symbol));
     for (size_t i = 0; i < node.types.size(); ++i) {
-      const int64_t bytes = node.types[i].byte_size();
-      const Place& place = node.places[i];
+      const Value v{id, static_cast<int>(i)};
+      const int64_t bytes = node.types[i].byte_size(), element = dtype_size(node.types[i].dtype);
+      Place place = node.places[i];
       EXPECT_NE(place.space, Space::Input);
       EXPECT_NE(place.space, Space::Constants);
       for (size_t other = 0; other < i; ++other)
@@ -158,7 +170,12 @@ void check_plan(const Module& module, const Graph& graph) {
           EXPECT_NE(role, FusionRole::Contract);
         }
       }
-      memory.write({id, static_cast<int>(i)}, place, bytes);
+      const int64_t elements = node.types[i].num_elements();
+      const RowLayout rows = row_layout(graph, v).value_or(RowLayout{elements, elements});
+      for (int64_t written = 0; written < bytes; written += rows.row * element) {
+        memory.write(v, written, place, rows.row * element);
+        place.offset += rows.pitch * element;
+      }
     }
   }
   for (const Graph::Result& result : graph.results) memory.read(graph, result.value);
@@ -184,6 +201,30 @@ TEST(PlanMemory, computes_the_same_in_memory) {
     PlannedSession found(after);
     expect_same(before, after, found, seed);
   }
+}
+
+TEST(PlanMemory, writes_pieces_between_each_other) {
+  Module before;
+  before.entries.emplace_back().name = "e";
+  Graph& graph = before.entries[0].graph;
+  GraphBuilder b(graph);
+  const Value x = graph.add_argument("x", {DType::F64, {6, 4}});
+  std::vector<Value> pieces;
+  for (const int64_t columns : {8, 3, 5}) {
+    const Value w = graph.add_argument("w" + std::to_string(columns), {DType::F64, {4, columns}});
+    const Value product = b.add(Op::MatMul, {x, w}, {{Attr::TransposeA, false}, {Attr::TransposeB, false}});
+    pieces.push_back(b.reshape(product, {2, 3, columns}));
+  }
+  graph.results.push_back({"all", b.add(Op::Concat, pieces, {{Attr::Axis, int64_t{2}}})});
+  Module after = before;
+  run_passes(after, "fuse-kernels,plan-memory");
+  const Graph& planned = after.entries[0].graph;
+  EXPECT_EQ(planned[planned.results[0].value.node].op, Op::Concat);
+  for (Value piece : pieces_of(planned, planned.results[0].value) | std::views::transform(&Piece::source))
+    EXPECT_EQ(row_layout(planned, piece)->pitch, 16);
+  check_plan(after, planned);
+  PlannedSession found(after);
+  expect_same(before, after, found, 1);
 }
 
 TEST(PlanArena, puts_nothing_on_what_lives_at_the_same_time) {

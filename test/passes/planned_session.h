@@ -1,7 +1,9 @@
 // Runs planned entries on bytes, as compiled code does: every value is where its node's place says.
 #pragma once
 #include <cstring>
+#include <optional>
 
+#include "ir/row_layout.h"
 #include "test/passes/graphs.h"
 
 namespace nncc::test {
@@ -55,7 +57,8 @@ class PlannedSession {
         operands.push_back(read(graph[operand.node].places[operand.result], graph.type(operand)));
       const Function& kernel = *module_.find_function(node.attributes.string(Attr::Symbol));
       const std::vector<Literal> results = evaluator_.call(kernel, operands);
-      for (size_t i = 0; i < results.size(); ++i) write(node.places[i], results[i].dense());
+      for (size_t i = 0; i < results.size(); ++i)
+        write(node.places[i], results[i].dense(), row_layout(graph, {id, static_cast<int>(i)}));
     }
     for (const Graph::Update& update : graph.updates) {
       const Place expected{Space::Variables, 0, *module_.find_variable(update.variable)->offset};
@@ -92,9 +95,13 @@ class PlannedSession {
   Literal read(const Place& place, const TensorType& type) {
     return Literal::from_bytes(type, memory(place, type.byte_size()));
   }
-  void write(const Place& place, const Literal& literal) {
+  void write(Place place, const Literal& literal, std::optional<RowLayout> rows = {}) {
     const Bytes bytes = literal.to_bytes();
-    std::memcpy(memory(place, static_cast<int64_t>(bytes.size())).data(), bytes.data(), bytes.size());
+    if (!rows) rows = {literal.num_elements(), literal.num_elements()};
+    const int64_t element = dtype_size(literal.type().dtype);
+    const auto row = static_cast<size_t>(rows->row * element);
+    for (size_t done = 0; done < bytes.size(); done += row, place.offset += rows->pitch * element)
+      std::memcpy(memory(place, rows->row * element).data(), bytes.data() + done, row);
   }
 
   const Module& module_;
