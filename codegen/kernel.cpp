@@ -88,9 +88,11 @@ class NameConstantBases final : public Halide::Internal::IRMutator {
 // an element of a stacked result, as the steps of loops write them, is not.
 class ForgetAlignmentOfResults final : public Halide::Internal::IRMutator {
  public:
-  explicit ForgetAlignmentOfResults(const Halide::Internal::LoweredFunc& function) {
-    for (const Halide::Internal::LoweredArgument& argument : function.args)
-      if (argument.is_buffer()) buffers_.insert(argument.name);
+  // The bodies of parallel loops are functions too, and call the buffers what the module's kernel does.
+  explicit ForgetAlignmentOfResults(const Halide::Module& module) {
+    for (const Halide::Internal::LoweredFunc& function : module.functions())
+      for (const Halide::Internal::LoweredArgument& argument : function.args)
+        if (argument.is_buffer()) buffers_.insert(argument.name);
   }
 
  private:
@@ -164,7 +166,7 @@ void append_kernel(Halide::Module& all, const KernelSource& source, const Codege
     CheckBounds check;
     function.body.accept(&check);
     function.body = NameConstantBases().mutate(function.body);
-    function.body = ForgetAlignmentOfResults(function).mutate(function.body);
+    function.body = ForgetAlignmentOfResults(module).mutate(function.body);
     all.append(function);
   }
   for (const auto& buffer : module.buffers()) all.append(buffer);

@@ -8,6 +8,7 @@
 #include "codegen/pooling.h"
 #include "codegen/reduction.h"
 #include "codegen/spatial.h"
+#include "codegen/statistics.h"
 #include "codegen/winograd.h"
 #include "ir/convolution.h"
 #include "ir/diagnostic.h"
@@ -95,8 +96,9 @@ ScheduleForm schedule_form(const Graph& body) {
   }
   if (reductions + products + spatial == 0) return ScheduleForm::Elementwise;
   if (has_half_floats(body)) return ScheduleForm::Generic;
-  const bool one_product = products == 1 && reductions == 0 &&
-                           (is_element_by_element(body, product) || pooled_body(body, product));
+  const bool one_product =
+      products == 1 && ((reductions == 0 && is_element_by_element(body, product)) ||
+                        (reductions == 0 && pooled_body(body, product)) || statistics_body(body, product));
   if (spatial > 0)
     return one_product && spatial == 1 ? convolution_form(body, product.node) : ScheduleForm::Generic;
   if (one_product) return winograd == 1 ? ScheduleForm::Winograd : ScheduleForm::MatMul;

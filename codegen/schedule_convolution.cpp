@@ -5,13 +5,14 @@
 // and last tile. A gradient by data with strides is as many such sums as there are residues of (row, column)
 // modulo the strides, each with its own taps and none with a test inside; one tile covers a pixel of each.
 // Where windows of the result are wanted, a block of tiles as high as a window and as wide as whole windows
-// stays in cache until it is pooled.
+// stays in cache until it is pooled. Where sums over blocks of rows are wanted, each tile adds to them.
 #include <algorithm>
 #include <limits>
 #include <numeric>
 
 #include "codegen/pooling.h"
 #include "codegen/schedule.h"
+#include "codegen/statistics.h"
 #include "ir/convolution.h"
 #include "ir/diagnostic.h"
 #include "ir/memory.h"
@@ -175,6 +176,7 @@ class Schedule {
     x_axis_ = make_axis(conv_, 1);
     type_ = compute_type(node.types[0].dtype);
     pooled_ = pooled_body(body_, {node_, 0});
+    statistics_ = statistics_body(body_, {node_, 0});
     if (pooled_) anchor_ = pooled_->window, pooling_ = pooled_->pooling;
     result_ = body_.type(anchor_).shape;
     columns_ = pooled_ ? as_int(result_[2] * pooling_.columns) : x_axis_.count();
@@ -203,7 +205,7 @@ class Schedule {
   void define_element(const Sum& sum);
   void schedule_element();
   void define_output(const std::vector<Sum>& sums);
-  void parallelize();
+  void parallelize(Halide::Stage out);
 
   Lowering& lowering_;
   const ScheduleOptions& options_;
@@ -213,6 +215,7 @@ class Schedule {
   Shape result_;
   std::optional<PooledBody> pooled_;
   Pooling pooling_;
+  std::optional<StatisticsBody> statistics_;
   Convolution conv_;
   Axis y_axis_, x_axis_;
   Halide::Type type_;
@@ -221,7 +224,7 @@ class Schedule {
   int channels_ = 0;  // of the result
   int columns_ = 0;   // of the convolution that are wanted, of each residue
   int block_ = 0;     // columns of tiles that are done before anything is pooled
-  Var o_{"o"}, x_{"x"}, y_{"y"}, n_{"n"}, t_{"t"}, p_{"p"}, l_{"l"};
+  Var o_{"o"}, x_{"x"}, y_{"y"}, b_{"b"}, n_{"n"}, t_{"t"}, p_{"p"}, l_{"l"};
   Var oi_{"oi"}, po_{"po"}, xi_{"xi"}, xo_{"xo"}, yi_{"yi"}, yo_{"yo"}, ni_{"ni"}, no_{"no"};
   Func element_{"element"}, out_{"out"};
 };
@@ -360,16 +363,19 @@ void Schedule::schedule_element() {
 void Schedule::define_output(const std::vector<Sum>& sums) {
   // Each result reads the convolution at its own place only, so what index a reshape makes of it does not
   // matter.
+  const Expr y = statistics_ ? Expr(b_ * as_int(statistics_->blocks.rows) + y_) : Expr(y_);
   std::vector<Expr> classes;
   for (const Sum& sum : sums)
-    classes.push_back(sum.total.defined() ? Expr(sum.total(o_ % width_, x_ / x_axis_.step, y_ / y_axis_.step,
-                                                           o_ / width_, n_))
-                                          : Halide::Internal::make_zero(type_));
+    classes.push_back(sum.total.defined()
+                          ? Expr(sum.total(o_ % width_, x_ / x_axis_.step, y / y_axis_.step, o_ / width_, n_))
+                          : Halide::Internal::make_zero(type_));
   const Expr at_place = classes.size() == 1
                             ? classes[0]
                             : Halide::mux((y_ % y_axis_.step) * x_axis_.step + x_ % x_axis_.step, classes);
   lowering_.provide({node_, 0}, [at_place](const Index&) { return at_place; });
   if (pooled_) define_element(sums[0]);
+  if (statistics_)
+    return define_statistics(lowering_, *statistics_, anchor_, out_, {o_, x_, y_, b_, n_}, {n_, y, x_, o_});
   const std::vector<Expr> values = results_at(lowering_, anchor_, {n_, y_, x_, o_});
   if (values.size() == 1)
     out_(o_, x_, y_, n_) = values[0];
@@ -378,19 +384,21 @@ void Schedule::define_output(const std::vector<Sum>& sums) {
 }
 
 // Pieces for several threads: the outer loops as they are, and blocks of rows where those are too few.
-void Schedule::parallelize() {
+void Schedule::parallelize(Halide::Stage out) {
   if (!options_.parallel || estimate_nanoseconds(body_) <= kParallelNanoseconds) return;
   const int64_t outer = ceil_div(channels_, width_) * (conv_.batch / recipe_.images);
   const int64_t rows = pooled_ ? result_[1] : y_axis_.count();
   const Var outermost = recipe_.panels_outermost ? po_ : no_, next = recipe_.panels_outermost ? no_ : po_;
-  if (outer < kParallelPieces && rows > 1) {
+  if (statistics_) {
+    if (outer < kParallelPieces) out.fuse(b_, next, next);
+  } else if (outer < kParallelPieces && rows > 1) {
     const int64_t blocks = std::min(rows, ceil_div(kParallelPieces, outer));
     const int step = as_int(ceil_div(rows, blocks));
     Var block("block");
-    out_.split(yo_, block, yo_, step, rows % step ? TailStrategy::GuardWithIf : TailStrategy::RoundUp);
-    out_.fuse(block, next, next);
+    out.split(yo_, block, yo_, step, rows % step ? TailStrategy::GuardWithIf : TailStrategy::RoundUp);
+    out.fuse(block, next, next);
   }
-  out_.fuse(next, outermost, outermost).parallel(outermost);
+  out.fuse(next, outermost, outermost).parallel(outermost);
 }
 
 Pipeline Schedule::build() {
@@ -398,29 +406,37 @@ Pipeline Schedule::build() {
   for (const Taps& y : y_axis_.taps)
     for (const Taps& x : x_axis_.taps) sums.push_back(define_sum(y, x, "sum" + std::to_string(sums.size())));
   define_output(sums);
-  const auto tail = [](int64_t extent, int64_t factor) {
-    return extent % factor ? TailStrategy::GuardWithIf : TailStrategy::RoundUp;
+  // Halide takes no other tail for stages that read what they have written; here the test folds away.
+  const auto tail = [&](int64_t extent, int64_t factor) {
+    return extent % factor || statistics_ ? TailStrategy::GuardWithIf : TailStrategy::RoundUp;
   };
   const int columns = block_ / as_int(pooling_.columns) * x_axis_.step;
   const TailStrategy channel_tail = tail(channels_, width_);
-  out_.split(o_, po_, oi_, width_, channel_tail)
+  Halide::Stage out = statistics_ ? out_.update(0) : Halide::Stage(out_);
+  out.split(o_, po_, oi_, width_, channel_tail)
       .split(x_, xo_, xi_, columns, tail(result_[2], columns))
       .split(y_, yo_, yi_, y_axis_.step, tail(result_[1], y_axis_.step))
-      .split(n_, no_, ni_, recipe_.images, TailStrategy::RoundUp);
-  if (recipe_.panels_outermost)
-    out_.reorder(oi_, xi_, yi_, ni_, xo_, yo_, no_, po_);
-  else
-    out_.reorder(oi_, xi_, yi_, ni_, xo_, yo_, po_, no_);
-  if (recipe_.lanes > 1 && !recipe_.dot) out_.vectorize(oi_, recipe_.lanes, channel_tail);
-  out_.unroll(oi_).unroll(yi_).unroll(ni_);
+      .split(n_, no_, ni_, recipe_.images, tail(result_[0], recipe_.images));
+  std::vector<Halide::VarOrRVar> order{oi_, xi_, yi_, ni_, xo_, yo_};
+  if (statistics_) order.emplace_back(b_);
+  order.emplace_back(recipe_.panels_outermost ? no_ : po_);
+  order.emplace_back(recipe_.panels_outermost ? po_ : no_);
+  out.reorder(order);
+  if (recipe_.lanes > 1 && !recipe_.dot) out.vectorize(oi_, recipe_.lanes, channel_tail);
+  out.unroll(oi_).unroll(yi_).unroll(ni_);
   if (pooled_)
     schedule_element();
   else
-    out_.unroll(xi_);
-  parallelize();
+    out.unroll(xi_);
+  parallelize(out);
   for (const Sum& sum : sums)
     if (sum.total.defined()) schedule_sum(sum);
-  fix_output(out_, result_);
+  if (statistics_) {
+    const int64_t rows = statistics_->blocks.rows;
+    fix_statistics(out_, *statistics_, {result_[0], result_[1] / rows, rows, result_[2], result_[3]});
+  } else {
+    fix_output(out_, result_);
+  }
   Pipeline pipeline;
   pipeline.outputs = {out_};
   for (size_t i = 0; i < body_.results.size(); ++i) pipeline.order.push_back(as_int(static_cast<int64_t>(i)));

@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "codegen/pooling.h"
+#include "codegen/statistics.h"
 #include "codegen/winograd.h"
 #include "ir/diagnostic.h"
 #include "ir/memory.h"
@@ -20,9 +21,6 @@ using Halide::Var;
 namespace {
 
 int as_int(int64_t i) { return static_cast<int>(i); }
-TailStrategy tail(int64_t extent, int64_t factor) {
-  return extent % factor ? TailStrategy::GuardWithIf : TailStrategy::RoundUp;
-}
 
 // Tiles that are computed together: `columns` of a row, or `rows` whole rows of an image, or `images` whole
 // images.
@@ -49,6 +47,8 @@ class Schedule {
         shape_(winograd_shape(body_, node_)),
         matrices_(winograd_matrices(shape_.tile)),
         pooled_(pooled_body(body_, {id, 0})),
+        statistics_(statistics_body(body_, {id, 0})),
+        by_tile_rows_(statistics_ && statistics_->blocks.rows == shape_.tile),
         anchor_(pooled_ ? pooled_->window : Value{id, 0}),
         type_(compute_type(node_.types[0].dtype)),
         transformed_(node_.op == Op::ConvWinogradTransformed),
@@ -61,7 +61,13 @@ class Schedule {
     if (shape_.lanes % lanes_ || !choose()) return std::nullopt;
     define();
     schedule();
-    fix_output(out_, body_.type(anchor_).shape);
+    const Shape& result = body_.type(anchor_).shape;
+    if (by_tile_rows_)
+      fix_statistics(out_, *statistics_, {result[0], shape_.tiles[0], shape_.tile, result[2], result[3]});
+    else if (statistics_)
+      fix_statistics(out_, *statistics_, result);
+    else
+      fix_output(out_, result);
     Pipeline pipeline;
     pipeline.outputs = {out_};
     for (size_t i = 0; i < body_.results.size(); ++i)
@@ -116,8 +122,12 @@ class Schedule {
     // Few blocks share out unevenly: lower ones, as long as they fill register tiles.
     while (!transformed_ && block.images == 1 && block.rows > 1 &&
            shape_.batch * ceil_div(shape_.tiles[0], block.rows) < kParallelPieces &&
-           block.columns * ceil_div(block.rows, 2) >= register_tiles(block.tiles()))
+           block.columns * ceil_div(block.rows, 2) >= register_tiles(block.tiles()) &&
+           !(statistics_ && !by_tile_rows_))
       block.rows = ceil_div(block.rows, 2);
+    // What statistics are of is done by one thread.
+    if (statistics_ && (block.columns < shape_.tiles[1] || (!by_tile_rows_ && block.rows < shape_.tiles[0])))
+      return false;
     recipe_.block = block;
     recipe_.vectors = as_int(shape_.lanes) / lanes_;
     recipe_.tiles = register_tiles(block.tiles());
@@ -192,13 +202,19 @@ class Schedule {
     tile_(c_, u_, h_, x_, y_, n_) =
         apply(matrices_.at, h_, [&](int k) { return Expr(cols_(c_, u_, k, x_, y_, n_)); });
     // Whatever the shape in which the body looks at an element, it is this one.
-    const Expr here = tile_(c_, y_ % m, x_ % m, x_ / m, y_ / m, n_);
+    const Expr y = by_tile_rows_ ? Expr(ty_ * m + yi_) : Expr(y_);
+    const Expr here = tile_(c_, y % m, x_ % m, x_ / m, y / m, n_);
     lowering_.provide({id_, 0}, [here](const Index&) { return here; });
     if (pooled_) {
       // A tile is made of whole windows, so that its elements need not be stored.
       element_(c_, x_, y_, n_) = lowering_.at(pooled_->operand, {n_, y_, x_, c_});
       lowering_.provide(pooled_->operand, [this](const Index& at) { return Expr(element_(reversed(at))); });
     }
+    if (statistics_)
+      return define_statistics(
+          lowering_, *statistics_, anchor_, out_,
+          by_tile_rows_ ? std::vector<Var>{c_, x_, yi_, ty_, n_} : std::vector<Var>{c_, x_, y_, n_},
+          {n_, y, x_, c_});
     const std::vector<Expr> values = results_at(lowering_, anchor_, {n_, y_, x_, c_});
     if (values.size() == 1)
       out_(c_, x_, y_, n_) = values[0];
@@ -222,30 +238,34 @@ class Schedule {
     // Of a tile.
     const int rows = m / as_int(pooled_ ? pooled_->pooling.rows : 1),
               columns = m / as_int(pooled_ ? pooled_->pooling.columns : 1);
-    Var xi("xi"), yi("yi"), ci("ci"), cv("cv"), co("co"), so("so"), si("si"), tx("tx"), ty("ty"), xo("xo"),
-        yo("yo"), no("no");
-    out_.split(y_, ty, yi, rows, tail(result[1], rows))
-        .split(x_, tx, xi, columns, tail(result[2], columns))
-        .split(ty, by_, yo, as_int(block.rows), tail(shape_.tiles[0], block.rows))
+    Var xi("xi"), ci("ci"), cv("cv"), co("co"), so("so"), si("si"), tx("tx"), xo("xo"), yo("yo"), no("no");
+    // Halide takes no other tail for stages that read what they have written; here the test folds away.
+    const auto tail = [&](int64_t extent, int64_t factor) {
+      return extent % factor || statistics_ ? TailStrategy::GuardWithIf : TailStrategy::RoundUp;
+    };
+    Halide::Stage out = statistics_ ? out_.update(0) : Halide::Stage(out_);
+    if (!by_tile_rows_) out.split(y_, ty_, yi_, rows, tail(result[1], rows));
+    out.split(x_, tx, xi, columns, tail(result[2], columns))
+        .split(ty_, by_, yo, as_int(block.rows), tail(shape_.tiles[0], block.rows))
         .split(tx, bx_, xo, as_int(block.columns), tail(shape_.tiles[1], block.columns))
         .split(n_, bn_, no, as_int(block.images), tail(shape_.batch, block.images))
         .split(c_, p_, co, L, tail(O, L))
-        .split(co, cv, ci, lanes_, TailStrategy::RoundUp)
+        .split(co, cv, ci, lanes_, tail(L, lanes_))
         .vectorize(ci)
         .unroll(xi)
-        .unroll(yi);
+        .unroll(yi_);
     // One loop over all blocks: loops of their own would be copied for their last iterations, with all
     // buffers.
-    out_.reorder(ci, xi, yi, cv, xo, yo, no, p_, bx_, by_, bn_).fuse(by_, bn_, bn_).fuse(bx_, bn_, bn_);
+    out.reorder(ci, xi, yi_, cv, xo, yo, no, p_, bx_, by_, bn_).fuse(by_, bn_, bn_).fuse(bx_, bn_, bn_);
     const bool large = options_.parallel && estimate_nanoseconds(body_) > kParallelNanoseconds;
     const bool one_block =
         block.columns == shape_.tiles[1] && block.rows == shape_.tiles[0] && block.images == shape_.batch;
     if (transformed_) {
-      out_.fuse(bn_, p_, p_);
-      if (large) out_.parallel(p_);
+      out.fuse(bn_, p_, p_);
+      if (large) out.parallel(p_);
     } else {
       freq_.compute_at(out_, bn_);
-      if (large) out_.parallel(one_block ? p_ : bn_);
+      if (large) out.parallel(one_block ? p_ : bn_);
     }
     prod_.compute_at(out_, p_);
     for (Func* f : {&tile_, &cols_}) {
@@ -290,7 +310,9 @@ class Schedule {
   const WinogradShape shape_;
   const WinogradMatrices& matrices_;
   const std::optional<PooledBody> pooled_;
-  const Value anchor_;  // has the results' shape
+  const std::optional<StatisticsBody> statistics_;
+  const bool by_tile_rows_;  // else statistics are of images
+  const Value anchor_;       // has the results' shape
   const Halide::Type type_;
   const bool transformed_;  // inputs come transformed
   const int lanes_;         // of a vector of output channels
@@ -299,9 +321,10 @@ class Schedule {
   Recipe recipe_;
   RDom r_;
   // c: channel; x, y, n: column, row (of tiles, within the block) and image; i, j: point; t: lane of panel p;
-  // s: tile of block (bx, by, bn); u, h: row and column in a tile of outputs; q: column in a tile of inputs.
+  // s: tile of block (bx, by, bn); ty, yi: row of tiles and row in it; u, h: row and column in a tile of
+  // outputs; q: column in a tile of inputs.
   Var c_{"c"}, x_{"x"}, y_{"y"}, n_{"n"}, b_{"b"}, i_{"i"}, j_{"j"}, t_{"t"}, p_{"p"}, s_{"s"}, u_{"u"},
-      h_{"h"}, q_{"q"}, bx_{"bx"}, by_{"by"}, bn_{"bn"};
+      h_{"h"}, q_{"q"}, ty_{"ty"}, yi_{"yi"}, bx_{"bx"}, by_{"by"}, bn_{"bn"};
   Func source_{"source"}, rows_{"rows"}, freq_{"freq"}, part_{"part"}, prod_{"prod"}, cols_{"cols"},
       tile_{"tile"}, element_{"element"}, out_{"out"};
 };

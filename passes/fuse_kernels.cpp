@@ -47,7 +47,9 @@ void merge_across(const Graph& graph, FusionGroups& groups) {
   std::map<Key, std::vector<int>> alike;
   for (int group : groups.order()) {
     const KernelForm form = groups.groups()[group].form;
-    if (form == KernelForm::MatMul || form == KernelForm::Pooled || form == KernelForm::Single) continue;
+    if (form == KernelForm::MatMul || form == KernelForm::Pooled || form == KernelForm::Statistics ||
+        form == KernelForm::Single)
+      continue;
     int64_t widest = 0;
     bool rearranges = false;  // loops over other axes would not go together
     Shape windows;            // nor would those over windows and over anything else

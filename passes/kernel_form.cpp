@@ -6,6 +6,7 @@
 
 #include "ir/pooling.h"
 #include "ir/reduction_shape.h"
+#include "ir/statistics.h"
 #include "ir/window.h"
 #include "passes/fusion_rules.h"
 
@@ -37,6 +38,7 @@ class Classifier {
   std::optional<KernelForm> classify() {
     NodeId contraction;
     std::vector<NodeId> windows;
+    bool rearranges = false;
     std::optional<ReductionShape> reduce;
     for (NodeId id : nodes_) {
       const FusionRole role = fusion_role(graph_[id].op);
@@ -46,6 +48,7 @@ class Classifier {
         if (contraction) return std::nullopt;
         contraction = id;
       }
+      rearranges = rearranges || role == FusionRole::Rearrange;
       if (role == FusionRole::Windowed) windows.push_back(id);
       if (role == FusionRole::Reduce) {
         const ReductionShape shape = reduction_shape(graph_, id);
@@ -54,7 +57,8 @@ class Classifier {
       }
       inside_[id] = Part::Outside;
     }
-    if (contraction && reduce) return std::nullopt;
+    if (contraction && (reduce || rearranges))
+      return has_statistics(contraction) ? std::optional(KernelForm::Statistics) : std::nullopt;
     if (contraction && !windows.empty())
       return is_pooled(contraction, windows) ? std::optional(KernelForm::Pooled) : std::nullopt;
     if (contraction) return is_matmul(contraction) ? std::optional(KernelForm::MatMul) : std::nullopt;
@@ -147,6 +151,51 @@ class Classifier {
       if (stage == Element && count(id) != elements) return false;
       if (stage == Window && count(id) != pools) return false;
       if (stage == Apart && count(id) != elements && count(id) != pools && !is_cheap(id)) return false;
+      stages[id] = stage;
+    }
+    return true;
+  }
+
+  bool has_statistics(NodeId convolution) const {
+    const auto blocks = statistics_blocks(graph_, convolution);
+    if (!blocks) return false;
+    const int64_t elements = count(convolution);
+    const Shape whole{blocks->count, blocks->pixels, graph_[convolution].types[0].shape[3]};
+    // What is made of the convolution's elements, of blocks, and all else.
+    enum Stage { Apart, Element, First, Sum };
+    std::map<NodeId, Stage> stages;
+    for (NodeId id : nodes_) {
+      const Node& node = graph_[id];
+      const FusionRole role = fusion_role(node.op);
+      Stage read = Apart;
+      if (id != convolution) {
+        for (Value operand : node.operands) {
+          const auto it = stages.find(behind(operand));
+          if (it == stages.end() || it->second == Apart) continue;
+          if (it->second == Sum) return false;
+          // The first pixels go to all of their blocks, and nothing else is repeated.
+          const bool repeats = graph_.type(operand).num_elements() != count(it->first);
+          if (repeats != (it->second == First)) return false;
+          if (repeats && (graph_[operand.node].op != Op::Broadcast || graph_.type(operand).shape != whole ||
+                          graph_[operand.node].operands[0].node != it->first))
+            return false;
+          read = Element;
+        }
+      }
+      Stage stage = id == convolution ? Element : read;
+      if (role == FusionRole::Reduce) {
+        if (node.op != Op::ReduceSum || read != Element || graph_.type(node.operands[0]).shape != whole ||
+            node.attributes.integers(Attr::Axes) != std::vector<int64_t>{1})
+          return false;
+        stage = Sum;
+      } else if (role == FusionRole::Rearrange) {
+        if (read != Element || !is_first_of_blocks(graph_, id, *blocks)) return false;
+        stage = First;
+      } else if (id != convolution && role != FusionRole::Pointwise && role != FusionRole::Draw) {
+        return false;
+      }
+      if (stage == Element && count(id) != elements) return false;
+      if (stage == Apart && count(id) != elements && (!is_cheap(id) || is_result_(id))) return false;
       stages[id] = stage;
     }
     return true;
@@ -285,6 +334,8 @@ std::string_view kernel_form_name(KernelForm form) {
       return "matmul";
     case KernelForm::Pooled:
       return "pooled convolution";
+    case KernelForm::Statistics:
+      return "convolution with statistics";
     case KernelForm::RowReduce:
       return "row reduction";
     case KernelForm::ColumnReduce:

@@ -12,12 +12,14 @@ namespace nncc {
 enum class KernelForm : uint8_t {
   Elementwise,  // all results have one count; pointwise ops, draws, rearrangements and small windows lead to
                 // them; what a window reads is cheap, and made again for no second window
-  MatMul,     // one product; its operands come from memory; all else is pointwise over its elements; results
-              // have its count
-  Pooled,     // a convolution, what is pointwise over its elements, windows of these (ir/pooling.h), and what
-              // is pointwise over the windows; results have the count of windows
-  RowReduce,  // reductions over the inner axes of [rows, cols]; pointwise ops over [rows, cols] and [rows]
-              // before, between and after; results are [rows, cols] or [rows]
+  MatMul,  // one product; its operands come from memory; all else is pointwise over its elements; results
+           // have its count
+  Pooled,  // a convolution, what is pointwise over its elements, windows of these (ir/pooling.h), and what
+           // is pointwise over the windows; results have the count of windows
+  Statistics,    // a convolution, what is pointwise over its elements, their blocks' first pixels, and sums
+                 // over each block (ir/statistics.h); results have the count of elements or are of blocks
+  RowReduce,     // reductions over the inner axes of [rows, cols]; pointwise ops over [rows, cols] and [rows]
+                 // before, between and after; results are [rows, cols] or [rows]
   ColumnReduce,  // reductions over the rows of [batch, rows, cols]; pointwise ops on that before, on
                  // [batch, cols] after; results are [batch, cols]
   PlaneReduce,   // reductions over batch and cols of [batch, rows, cols]; pointwise ops on that before, on

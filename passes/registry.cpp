@@ -1,6 +1,7 @@
 // The one list of passes, the named pipelines, and what must come before what.
 #include "passes/assign_layout.h"
 #include "passes/autodiff.h"
+#include "passes/block_statistics.h"
 #include "passes/canonicalize.h"
 #include "passes/cse.h"
 #include "passes/dce.h"
@@ -47,6 +48,8 @@ std::span<const PassInfo> all_passes() {
        "keeps images with channels last where convolutions want them, and packs weights into panels",
        assign_layout},
       {"hoist-weights", "takes what depends on the weights alone out of inference entries", hoist_weights},
+      {"block-statistics", "sums a convolution's result over blocks of its rows first, where its kernel can",
+       block_statistics},
       {"fuse-kernels", "outlines groups of nodes into kernel functions", fuse_kernels},
       {"rematerialize", "computes values again where keeping them does not fit into --memory-budget",
        rematerialize},
@@ -65,8 +68,9 @@ std::span<const NamedPipeline> named_pipelines() {
        "autodiff,canonicalize,fold-constants,cse,simplify-scan,distribute-scan,canonicalize,cse,simplify-"
        "scan,"
        "canonicalize,cse,dce,"
-       "widen-scalars,sparse-updates,flatten-updates,reduce-strength,fold-batch-norm,assign-layout,simplify-scan,"
-       "hoist-weights,fuse-kernels,rematerialize,plan-memory"},
+       "widen-scalars,sparse-updates,flatten-updates,reduce-strength,fold-batch-norm,assign-layout,simplify-"
+       "scan,"
+       "hoist-weights,block-statistics,fuse-kernels,rematerialize,plan-memory"},
   };
   return kPipelines;
 }
@@ -90,6 +94,8 @@ std::span<const PassOrder> pass_orders() {
       {"inline", "assign-layout", "calls hide products"},
       {"autodiff", "assign-layout", "packed products have no gradient"},
       {"assign-layout", "hoist-weights", "the packing of weights is what is hoisted most"},
+      {"assign-layout", "block-statistics", "the blocks are those of convolutions with channels last"},
+      {"block-statistics", "fuse-kernels", "kernels hide sums"},
       {"hoist-weights", "fuse-kernels", "kernels hide what depends on weights"},
       {"inline", "fuse-kernels", "a kernel holds primitives alone"},
       {"autodiff", "fuse-kernels", "a kernel cannot be differentiated"},

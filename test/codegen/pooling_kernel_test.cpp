@@ -1,8 +1,10 @@
-// Convolutions whose kernels pool their elements, against the reference evaluator.
+// Convolutions whose kernels pool their elements, or gather statistics of them, against the reference
+// evaluator.
 #include <gtest/gtest.h>
 
 #include "codegen/schedule.h"
 #include "ir/pooling.h"
+#include "ir/statistics.h"
 #include "ir/winograd.h"
 #include "test/codegen/kernel_cases.h"
 
@@ -209,6 +211,114 @@ TEST(Pooling, HasTheScheduleOfTheConvolution) {
   EXPECT_EQ(form(Op::ConvWinograd, w.x, w.u(), {DType::F32, w.y()},
                  {{Attr::Tile, w.tile}, {Attr::Low, Ints{1, 1}}}),
             ScheduleForm::Winograd);
+}
+
+// The result with a bias, the first pixels of its blocks, and what batch_norm sums of the distances from
+// these.
+Values gather(GraphBuilder& b, Value conv, Value bias) {
+  const TensorType type = b.type(conv);
+  const auto blocks = statistics_blocks(b.graph(), conv.node);
+  EXPECT_TRUE(blocks);
+  if (!blocks) return {conv};
+  const Shape whole{blocks->count, blocks->pixels, type.shape[3]};
+  const Value y = b.add(conv, b.broadcast(bias, type.shape, {3}));
+  const Value v = b.reshape(y, whole);
+  const Value first = b.add_typed(Op::Slice, {v}, {type.dtype, {blocks->count, 1, type.shape[3]}},
+                                  {{Attr::Starts, Ints{0, 0, 0}}, {Attr::Strides, Ints{1, 1, 1}}});
+  const Value d = b.sub(v, b.broadcast(first, whole, {0, 1, 2}));
+  return {b.reduce(Op::ReduceSum, d, {1}), y, first, b.reduce(Op::ReduceSum, b.mul(d, d), {1})};
+}
+
+Literal bias_of(const TensorType& type, std::mt19937_64& random) {
+  return random_literal({type.dtype, {type.shape[3]}}, random, 90, 110);
+}
+
+void gather_direct(KernelCases& cases, const Direct& g, DType dtype, std::mt19937_64& random) {
+  const TensorType y{dtype, g.y()};
+  cases.add(std::string(g.name) + " with statistics",
+            {random_literal({dtype, g.x}, random, -0.5, 0.5),
+             random_literal({dtype, g.w()}, random, -0.5, 0.5), bias_of(y, random)},
+            {64, dtype == DType::F64 ? 1e-9 : 2e-3}, [&](GraphBuilder& b, const Values& x) {
+              return gather(b, b.add_typed(Op::ConvPacked, {x[0], x[1]}, y, g.attributes()), x[2]);
+            });
+}
+
+void gather_winograd(KernelCases& cases, const Winograd& g, DType dtype, bool apart,
+                     std::mt19937_64& random) {
+  const TensorType y{dtype, g.y()};
+  Attributes attributes{{Attr::Tile, g.tile}};
+  if (!apart) attributes.set(Attr::Low, Ints{1, 1});
+  cases.add("F" + std::to_string(g.tile) + " of " + TensorType{dtype, g.x}.str() + " with statistics",
+            {random_literal({dtype, apart ? g.transformed() : g.x}, random, -0.1, 0.1),
+             random_literal({dtype, g.u()}, random, -0.1, 0.1), bias_of(y, random)},
+            {64, dtype == DType::F64 ? 1e-9 : 2e-3}, [&](GraphBuilder& b, const Values& x) {
+              const Op op = apart ? Op::ConvWinogradTransformed : Op::ConvWinograd;
+              return gather(b, b.add_typed(op, {x[0], x[1]}, y, attributes), x[2]);
+            });
+}
+
+// Blocks that are images and parts of images; rows of tiles, and images of them where rows are odd.
+const Winograd kGathered[] = {
+    {4, {1, 8, 8, 16}, 32, 32, 16},  {2, {3, 14, 12, 24}, 40, 16, 8}, {4, {5, 7, 7, 16}, 48, 32, 16},
+    {4, {2, 8, 29, 48}, 64, 32, 16}, {4, {3, 13, 14, 20}, 18, 16, 4}, {4, {1, 28, 56, 16}, 32, 32, 16},
+};
+
+TEST(Statistics, OfConvolutions) {
+  std::mt19937_64 random(31);
+  KernelCases one(1), two(2);
+  int index = 0;
+  for (const Direct& g : kDirect) {
+    if (g.y()[1] * g.y()[2] < 16) continue;
+    gather_direct(one, g, ++index % 3 == 0 ? DType::F64 : DType::F32, random);
+    gather_direct(two, g, DType::F32, random);
+  }
+  for (const Winograd& g : kGathered) {
+    gather_winograd(one, g, DType::F32, ++index % 2 == 0, random);
+    gather_winograd(two, g, DType::F32, index % 2 != 0, random);
+  }
+  gather_winograd(one, kGathered[2], DType::F64, false, random);
+  one.run();
+  two.run();
+}
+
+TEST(Statistics, SameBitsInPieces) {
+  KernelCases one(1), two(2);
+  for (KernelCases* cases : {&one, &two}) {
+    std::mt19937_64 random(32);
+    gather_direct(*cases, kDirect[0], DType::F32, random);
+    gather_direct(*cases, kDirect[9], DType::F32, random);
+    // One panel of one image: parts of it.
+    gather_direct(*cases, {"rows", {1, 60, 60, 16}, 16, 16, 1, {3, 3}, {1, 1}, {1, 1}, {1, 1}}, DType::F32,
+                  random);
+    for (const bool apart : {false, true}) gather_winograd(*cases, kGathered[5], DType::F32, apart, random);
+  }
+  const auto a = one.results();
+  KernelLibrary::pieces().clear();
+  const auto b = two.results();
+  EXPECT_GE(KernelLibrary::pieces().size(), 4u);
+  for (size_t i = 0; i < a.size(); ++i)
+    for (size_t r = 0; r < a[i].size(); ++r)
+      EXPECT_TRUE(a[i][r].to_bytes() == b[i][r].to_bytes()) << "result " << r << " of case " << i;
+}
+
+// A mean alone, of an image after a residual and ReLU: no element is stored.
+TEST(Statistics, WithoutTheElements) {
+  std::mt19937_64 random(33);
+  KernelCases cases(2);
+  const Direct& g = kDirect[0];
+  const TensorType y{DType::F32, g.y()};
+  cases.add("mean of an image",
+            {random_literal({DType::F32, g.x}, random, -0.5, 0.5),
+             random_literal({DType::F32, g.w()}, random, -0.5, 0.5), random_literal(y, random)},
+            {64, 1e-3}, [&](GraphBuilder& b, const Values& x) {
+              const Value conv = b.add_typed(Op::ConvPacked, {x[0], x[1]}, y, g.attributes());
+              const auto blocks = statistics_blocks(b.graph(), conv.node);
+              const Value sum = b.add(conv, x[2]);
+              const Value v = b.reshape(b.add(Op::Max, {sum, b.splat_like(sum, 0)}),
+                                        {blocks->count, blocks->pixels, y.shape[3]});
+              return Values{b.reduce(Op::ReduceSum, v, {1})};
+            });
+  cases.run();
 }
 
 }  // namespace
