@@ -171,6 +171,17 @@ TEST(Pooling, AfterWinograd) {
   two.run();
 }
 
+// Of kernels compiled for one thread and for two, at least four of which are cut.
+void expect_same_bits(const KernelCases& one, const KernelCases& two) {
+  const auto a = one.results();
+  KernelLibrary::pieces().clear();
+  const auto b = two.results();
+  EXPECT_GE(KernelLibrary::pieces().size(), 4u);
+  for (size_t i = 0; i < a.size(); ++i)
+    for (size_t r = 0; r < a[i].size(); ++r)
+      EXPECT_TRUE(a[i][r].to_bytes() == b[i][r].to_bytes()) << "result " << r << " of case " << i;
+}
+
 TEST(Pooling, SameBitsInPieces) {
   KernelCases one(1), two(2);
   for (KernelCases* cases : {&one, &two}) {
@@ -182,13 +193,7 @@ TEST(Pooling, SameBitsInPieces) {
     add_winograd(*cases, kWinograd[8], {2, 2}, DType::F32, false, true, random);
     add_winograd(*cases, kWinograd[8], {2, 2}, DType::F32, true, false, random);
   }
-  const auto a = one.results();
-  KernelLibrary::pieces().clear();
-  const auto b = two.results();
-  EXPECT_GE(KernelLibrary::pieces().size(), 4u);
-  for (size_t i = 0; i < a.size(); ++i)
-    for (size_t r = 0; r < a[i].size(); ++r)
-      EXPECT_TRUE(a[i][r].to_bytes() == b[i][r].to_bytes()) << "result " << r << " of case " << i;
+  expect_same_bits(one, two);
 }
 
 // The schedules of convolutions take them; nothing else is fast.
@@ -292,13 +297,7 @@ TEST(Statistics, SameBitsInPieces) {
                   random);
     for (const bool apart : {false, true}) gather_winograd(*cases, kGathered[5], DType::F32, apart, random);
   }
-  const auto a = one.results();
-  KernelLibrary::pieces().clear();
-  const auto b = two.results();
-  EXPECT_GE(KernelLibrary::pieces().size(), 4u);
-  for (size_t i = 0; i < a.size(); ++i)
-    for (size_t r = 0; r < a[i].size(); ++r)
-      EXPECT_TRUE(a[i][r].to_bytes() == b[i][r].to_bytes()) << "result " << r << " of case " << i;
+  expect_same_bits(one, two);
 }
 
 // A mean alone, of an image after a residual and ReLU: no element is stored.
