@@ -56,6 +56,8 @@ Pipeline schedule(Lowering& lowering, const ScheduleOptions& options) {
       return schedule_depthwise(lowering, options);
     case ScheduleForm::Scatter:
       return schedule_scatter(lowering, options);
+    case ScheduleForm::Attention:
+      return schedule_attention(lowering, options);
     case ScheduleForm::Generic:
       break;
   }

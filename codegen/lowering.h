@@ -31,6 +31,8 @@ Halide::Expr to_storage(const Halide::Expr& e, DType dtype);
 // So such constants are calls of a function of their bits, by this name and the type's bits, until LLVM's
 // passes are through; then compile_kernels() makes each a load.
 inline const std::string kOpaqueNumber = "nn_opaque_f";
+// A number of a float type, hidden so if it is infinite or NaN.
+Halide::Expr float_number(double value, Halide::Type type);
 
 class Lowering {
  public:

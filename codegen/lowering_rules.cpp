@@ -64,17 +64,9 @@ Expr constant_element(const Literal& literal, int64_t i, Type type) {
   return make_const(type, literal.integer(i));
 }
 
-// A number of the compute type. Infinities and NaN are hidden in a call, see kOpaqueNumber.
+// A number of the compute type.
 Expr number(const Literal& literal, int64_t i, Type type) {
-  if (type.is_float() && !std::isfinite(literal.real(i))) {
-    const Type bits = Halide::UInt(type.bits());
-    const uint64_t pattern = type.bits() == 64 ? std::bit_cast<uint64_t>(literal.real(i))
-                                               : std::bit_cast<uint32_t>(static_cast<float>(literal.real(i)));
-    return Halide::Internal::Call::make(type, kOpaqueNumber + std::to_string(type.bits()),
-                                        {Halide::Internal::UIntImm::make(bits, pattern)},
-                                        Halide::Internal::Call::PureExtern);
-  }
-  return constant_element(literal, i, type);
+  return type.is_float() ? float_number(literal.real(i), type) : constant_element(literal, i, type);
 }
 
 Expr lower_Constant(Rules r) {
@@ -240,6 +232,8 @@ Expr lower_ArgMax(Rules r) { return not_provided(r); }
 Expr lower_ArgMin(Rules r) { return not_provided(r); }
 Expr lower_MatMul(Rules r) { return not_provided(r); }
 Expr lower_MatMulPacked(Rules r) { return not_provided(r); }
+Expr lower_Attention(Rules r) { return not_provided(r); }
+Expr lower_AttentionGradient(Rules r) { return not_provided(r); }
 
 Expr lower_Conv(Rules r) { return not_provided(r); }
 Expr lower_ConvInputGradient(Rules r) { return not_provided(r); }
@@ -413,6 +407,16 @@ Expr lower_Scan(Rules) { NNCC_UNREACHABLE("a scan in a kernel body"); }
 Expr lower_Gradient(Rules) { NNCC_UNREACHABLE("a gradient in a kernel body"); }
 
 }  // namespace
+
+Expr float_number(double value, Type type) {
+  if (std::isfinite(value)) return make_const(type, value);
+  const Type bits = Halide::UInt(type.bits());
+  const uint64_t pattern =
+      type.bits() == 64 ? std::bit_cast<uint64_t>(value) : std::bit_cast<uint32_t>(static_cast<float>(value));
+  return Halide::Internal::Call::make(type, kOpaqueNumber + std::to_string(type.bits()),
+                                      {Halide::Internal::UIntImm::make(bits, pattern)},
+                                      Halide::Internal::Call::PureExtern);
+}
 
 Expr lower(Lowering& lowering, Value v, const Index& index) {
   using Rule = Expr (*)(Rules);

@@ -10,6 +10,7 @@
 #include "codegen/spatial.h"
 #include "codegen/statistics.h"
 #include "codegen/winograd.h"
+#include "ir/attention.h"
 #include "ir/convolution.h"
 #include "ir/diagnostic.h"
 #include "ir/window.h"
@@ -45,6 +46,8 @@ std::string_view schedule_form_name(ScheduleForm form) {
       return "depthwise";
     case ScheduleForm::Scatter:
       return "scatter";
+    case ScheduleForm::Attention:
+      return "attention";
     case ScheduleForm::Generic:
       return "generic";
   }
@@ -93,6 +96,7 @@ ScheduleForm schedule_form(const Graph& body) {
     spatial += (info.has(Window) && !is_small_window(body, id)) || is_convolution(body[id].op);
     winograd += is_winograd(body[id].op);
     if (body[id].op == Op::ScatterAdd) return ScheduleForm::Scatter;
+    if (is_attention(body[id].op)) return ScheduleForm::Attention;
   }
   if (reductions + products + spatial == 0) return ScheduleForm::Elementwise;
   if (has_half_floats(body)) return ScheduleForm::Generic;
@@ -135,6 +139,8 @@ double estimate_nanoseconds(const Graph& body) {
       const TensorType& a = body.type(node.operands[0]);
       const bool transposed = node.attributes.boolean(Attr::TransposeA);
       total += elements * static_cast<double>(a.shape[a.rank() - (transposed ? 2 : 1)]) * 0.02;
+    } else if (is_attention(node.op)) {
+      total += attention_shape(body, node).flops(node.op == Op::AttentionGradient) * 0.01;
     } else if (is_convolution(node.op)) {
       total += static_cast<double>(convolution(body, node).num_products()) * 0.02;
     } else if (is_winograd(node.op)) {

@@ -25,6 +25,7 @@ enum class ScheduleForm {
   WeightGradient,   // the gradient of packed convolution weights, and what is done with each element
   Depthwise,        // one depthwise convolution or gradient of one, likewise
   Scatter,          // values added where an index says
+  Attention,        // attention or its gradient
   Generic,          // anything else
 };
 std::string_view schedule_form_name(ScheduleForm);
@@ -64,6 +65,7 @@ Pipeline schedule_winograd(Lowering&, const ScheduleOptions&);
 Pipeline schedule_weight_gradient(Lowering&, const ScheduleOptions&);
 Pipeline schedule_depthwise(Lowering&, const ScheduleOptions&);
 Pipeline schedule_scatter(Lowering&, const ScheduleOptions&);
+Pipeline schedule_attention(Lowering&, const ScheduleOptions&);
 // Right for any legal body.
 Pipeline schedule_generic(Lowering&, const ScheduleOptions&);
 

@@ -7,6 +7,7 @@
 #include <functional>
 #include <limits>
 
+#include "ir/attention.h"
 #include "ir/diagnostic.h"
 #include "ir/index_space.h"
 #include "ir/indexed_rules.h"
@@ -443,6 +444,9 @@ Results MatMulPacked(const EvalQuery& q) {
   const std::vector<Literal> operands{q.operands[0], std::move(b)};
   return MatMul({attributes, operands, q.types});
 }
+
+constexpr auto Attention = evaluate_attention;
+constexpr auto AttentionGradient = evaluate_attention_gradient;
 
 constexpr auto Conv = convolve<Op::Conv>;
 constexpr auto ConvInputGradient = convolve<Op::ConvInputGradient>;

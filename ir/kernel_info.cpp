@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "ir/attention.h"
 #include "ir/convolution.h"
 #include "ir/scatter.h"
 #include "ir/winograd.h"
@@ -68,6 +69,11 @@ KernelInfo describe_kernel(const Function& function) {
       info.flops += static_cast<uint64_t>(winograd_flops(node.op, winograd_shape(body, node)));
       anchors += (anchors.empty() ? "" : " + ") + std::string(op.name) + " " +
                  extents_text(node.types[0].shape) + " of " + extents_text(body.type(node.operands[0]).shape);
+    } else if (is_attention(node.op)) {
+      const AttentionShape shape = attention_shape(body, node);
+      info.flops += static_cast<uint64_t>(shape.flops(node.op == Op::AttentionGradient));
+      anchors += (anchors.empty() ? "" : " + ") + std::string(op.name) + " " +
+                 extents_text({shape.batch, shape.heads, shape.queries, shape.keys, shape.features});
     } else if (op.has(Contraction)) {
       const int64_t k = depth_of_product(body, node);
       info.flops += static_cast<uint64_t>(2 * k * elements);

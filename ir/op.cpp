@@ -24,8 +24,9 @@ constexpr std::array kAttrs{
     AttrInfo{"steps", AttrKind::Integer},       AttrInfo{"carries", AttrKind::Integer},
     AttrInfo{"sequences", AttrKind::Integer},   AttrInfo{"reversed", AttrKind::Boolean},
     AttrInfo{"extent", AttrKind::Integer},      AttrInfo{"label", AttrKind::String},
+    AttrInfo{"causal", AttrKind::Boolean},
 };
-static_assert(kAttrs.size() == static_cast<size_t>(Attr::Label) + 1);
+static_assert(kAttrs.size() == static_cast<size_t>(Attr::Causal) + 1);
 
 // The words that the rows of ops.def are written in.
 using AttrList = std::vector<Attr>;

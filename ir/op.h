@@ -45,6 +45,7 @@ enum class Attr : uint8_t {
   Reversed,    // bool
   Extent,      // int
   Label,       // string: what the user calls it
+  Causal,      // bool
 };
 std::string_view attr_name(Attr);  // "transpose_a"
 std::optional<Attr> parse_attr(std::string_view);

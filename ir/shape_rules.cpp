@@ -1,6 +1,7 @@
 // The result types of every op and what the verifier demands of it: one rule for each row of ops.def.
 #include <algorithm>
 
+#include "ir/attention.h"
 #include "ir/builder.h"
 #include "ir/diagnostic.h"
 #include "ir/indexed_rules.h"
@@ -387,6 +388,13 @@ Types MatMulPacked(const Query& q) {
     return q.fail("the result " + to.str() + " does not fit " + a.str() + " and " + b.str());
   return {to};
 }
+
+template <Op op>
+Types attention(const Query& q) {
+  return attention_types(op, q.operands, q.attributes, q.error);
+}
+constexpr auto Attention = attention<Op::Attention>;
+constexpr auto AttentionGradient = attention<Op::AttentionGradient>;
 
 constexpr auto Conv = spatial<convolution_types>;
 constexpr auto ConvInputGradient = spatial<convolution_types>;

@@ -166,6 +166,8 @@ NNCC_BATCH(Reverse, always, all_stacked);
 NNCC_BATCH(MatMul, can_batch_matmul, matmul);
 NNCC_ALONE(PackPanels);
 NNCC_ALONE(MatMulPacked);
+NNCC_ALONE(Attention);
+NNCC_ALONE(AttentionGradient);
 NNCC_BATCH(Conv, is_first_alone, convolution);
 NNCC_BATCH(ConvInputGradient, is_first_alone, convolution);
 NNCC_ALONE(ConvWeightGradient);

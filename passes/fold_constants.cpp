@@ -50,7 +50,8 @@ class Folder {
   std::optional<Literal> fold(NodeId id) const {
     const Node& node = graph_[id];
     const OpInfo& info = op_info(node.op);
-    if (node.operands.empty() || info.has(Structural) || opaque_.count(id)) return std::nullopt;
+    if (node.operands.empty() || node.types.size() != 1 || info.has(Structural) || opaque_.count(id))
+      return std::nullopt;
     std::vector<Literal> operands;
     bool uniform = info.has(Elementwise);
     int64_t elements = 0;

@@ -4,26 +4,12 @@
 #include <functional>
 
 #include "ir/builder.h"
+#include "passes/claimed_calls.h"
 #include "passes/graph_util.h"
 #include "passes/inline.h"
 
 namespace nncc {
 namespace {
-
-// The axis of a softmax: that of the one sum in its body.
-std::optional<int64_t> softmax_axis(const Function& softmax) {
-  const Graph& body = softmax.body;
-  if (body.arguments.size() != 1 || body.results.size() != 1) return std::nullopt;
-  if (body.type(body.arguments[0].value) != body.type(body.results[0].value)) return std::nullopt;
-  std::optional<int64_t> axis;
-  for (const NodeId id : body.nodes()) {
-    if (body[id].op != Op::ReduceSum) continue;
-    const auto& axes = body[id].attributes.integers(Attr::Axes);
-    if (axis || axes.size() != 1) return std::nullopt;
-    axis = axes[0];
-  }
-  return axis;
-}
 
 // A body of cross_entropy in the making that takes x - max(x) and log(sum e^(x - max(x))) for its
 // probabilities p. All that it does with p ends in a logarithm, in one of these ways, or it cannot be
@@ -121,10 +107,10 @@ class Fuser {
     const std::set<NodeId> opaque = differentiated(graph);
     int fused = 0;
     for (const NodeId id : graph.topological_order()) {
-      const Function* loss = callee(graph, id, "cross_entropy");
+      const Function* loss = claimed_callee(module_, graph, id, "cross_entropy");
       if (!loss || graph[id].types.size() != 1 || opaque.count(id)) continue;
       const NodeId source = graph[id].operands.at(0).node;
-      const Function* softmax = callee(graph, source, "softmax");
+      const Function* softmax = claimed_callee(module_, graph, source, "softmax");
       if (!softmax || opaque.count(source)) continue;
       if (fuse(graph, id, *loss, source, *softmax)) ++fused;
     }
@@ -134,13 +120,6 @@ class Fuser {
   }
 
  private:
-  const Function* callee(const Graph& graph, NodeId id, std::string_view name) const {
-    if (graph[id].op != Op::Call) return nullptr;
-    const Function* function = module_.find_function(graph[id].attributes.string(Attr::Symbol));
-    if (!function) return nullptr;
-    return (function->callee.empty() ? function->name : function->callee) == name ? function : nullptr;
-  }
-
   bool fuse(Graph& graph, NodeId id, const Function& loss, NodeId source, const Function& softmax) {
     const std::optional<int64_t> axis = softmax_axis(softmax);
     if (!axis) return false;

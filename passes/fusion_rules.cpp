@@ -44,6 +44,8 @@ NNCC_ROLE(Reverse, Rearrange);
 NNCC_ROLE(MatMul, Contract);
 NNCC_ROLE(PackPanels, Alone);
 NNCC_ROLE(MatMulPacked, Contract);
+NNCC_ROLE(Attention, Alone);
+NNCC_ROLE(AttentionGradient, Alone);
 NNCC_ROLE(Conv, Contract);
 NNCC_ROLE(ConvInputGradient, Contract);
 NNCC_ROLE(ConvWeightGradient, Contract);

@@ -404,6 +404,9 @@ constexpr auto MatMul = differentiable(matmul_gradient);
 constexpr auto PackPanels = differentiable(pack_panels_gradient);
 constexpr auto MatMulPacked = differentiable(matmul_packed_gradient);
 
+constexpr auto Attention = differentiable(attention_gradient);
+constexpr auto AttentionGradient = differentiable(attention_gradient_gradient);
+
 constexpr auto Conv = differentiable(conv_gradient);
 constexpr auto ConvInputGradient = differentiable(conv_input_gradient_gradient);
 constexpr auto ConvWeightGradient = differentiable(conv_weight_gradient_gradient);

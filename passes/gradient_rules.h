@@ -75,4 +75,8 @@ const GradientRule& gradient_rule(Op);
 // The rule of `scan`, in gradient_scan.cpp.
 void scan_gradient(GradientStep&);
 
+// The rules of `attention` and of its gradient, in gradient_attention.cpp.
+void attention_gradient(GradientStep&);
+void attention_gradient_gradient(GradientStep&);
+
 }  // namespace nncc

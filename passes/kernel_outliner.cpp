@@ -26,22 +26,25 @@ Graph KernelOutliner::run() {
 void KernelOutliner::outline(int group) {
   const NodeId first = groups_.groups()[group].nodes[0];
   if (fusion_role(graph_[first].op) == FusionRole::Outside) return keep(first);
-  const std::vector<NodeId> results = groups_.results(group);
+  std::vector<Value> results;
+  for (NodeId id : groups_.results(group))
+    for (size_t i = 0; i < graph_[id].types.size(); ++i) results.push_back({id, static_cast<int32_t>(i)});
   if (results.empty()) return;  // all of it is computed elsewhere
+  const NodeId leader = results[0].node;
   Body body;
   body.group = group;
-  body.count = groups_.count(results[0]);
+  body.count = groups_.count(leader);
   body.is_flat = can_flatten(group, body.count);
-  for (NodeId id : results) {
-    const Value v = body.is_flat ? in_flat_body(body, {id, 0}) : in_body(body, {id, 0});
+  for (const Value result : results) {
+    const Value v = body.is_flat ? in_flat_body(body, result) : in_body(body, result);
     body.graph.results.push_back({"r" + std::to_string(body.graph.results.size()), v});
   }
   const std::string name = kernels_.intern(std::move(body.graph));
   const NodeId call = add_kernel(out_, *module_.find_function(name), body.operands);
-  out_.set_name(call, graph_[results[0]].name);
-  out_.set_location(call, graph_[results[0]].location);
+  out_.set_name(call, graph_[leader].name);
+  out_.set_location(call, graph_[leader].location);
   for (size_t i = 0; i < results.size(); ++i)
-    memory_[{results[i], 0}] = view({call, static_cast<int>(i)}, graph_[results[i]].types[0].shape);
+    memory_[results[i]] = view({call, static_cast<int32_t>(i)}, graph_.type(results[i]).shape);
 }
 
 // A node that is no kernel, with its operands in memory.
@@ -135,7 +138,9 @@ Value KernelOutliner::in_body(Body& body, Value v) {
   const bool from_memory = role == FusionRole::Contract || role == FusionRole::Alone;
   for (Value& operand : copy.operands)
     operand = from_memory ? argument(body, operand) : in_body(body, operand);
-  return body.values[v] = {body.graph.add(std::move(copy)), v.result};
+  const NodeId id = body.graph.add(std::move(copy));
+  for (int32_t i = 0; i < static_cast<int32_t>(node.types.size()); ++i) body.values[{v.node, i}] = {id, i};
+  return body.values.at(v);
 }
 
 Value KernelOutliner::argument(Body& body, Value v) {

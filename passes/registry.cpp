@@ -9,6 +9,7 @@
 #include "passes/flatten_updates.h"
 #include "passes/fold_batch_norm.h"
 #include "passes/fold_constants.h"
+#include "passes/fuse_attention.h"
 #include "passes/fuse_kernels.h"
 #include "passes/fuse_softmax_cross_entropy.h"
 #include "passes/hoist_weights.h"
@@ -28,6 +29,8 @@ std::span<const PassInfo> all_passes() {
   static constexpr PassInfo kPasses[] = {
       {"fuse-softmax-cross-entropy", "takes the logarithm of a softmax without computing the softmax",
        fuse_softmax_cross_entropy},
+      {"fuse-attention", "computes attention block by block, without the matrix of its weights",
+       fuse_attention},
       {"inline", "replaces calls of composites by their bodies", inline_calls},
       {"canonicalize", "rewrites to simpler forms, rule by rule", canonicalize},
       {"fold-constants", "computes at compile time what depends on constants alone", fold_constants},
@@ -64,7 +67,8 @@ std::span<const NamedPipeline> named_pipelines() {
       {"O1", "inline,canonicalize,cse,autodiff,canonicalize,cse,dce,fuse-kernels,rematerialize,plan-memory"},
       // Gradients of a simple graph, then a simple graph of the gradients, then kernels.
       {"O2",
-       "fuse-softmax-cross-entropy,inline,canonicalize,cse,simplify-scan,distribute-scan,canonicalize,cse,"
+       "fuse-softmax-cross-entropy,fuse-attention,inline,canonicalize,cse,simplify-scan,distribute-scan,"
+       "canonicalize,cse,"
        "autodiff,canonicalize,fold-constants,cse,simplify-scan,distribute-scan,canonicalize,cse,simplify-"
        "scan,"
        "canonicalize,cse,dce,"
@@ -78,6 +82,7 @@ std::span<const NamedPipeline> named_pipelines() {
 std::span<const PassOrder> pass_orders() {
   static constexpr PassOrder kOrders[] = {
       {"fuse-softmax-cross-entropy", "inline", "it knows calls by their names"},
+      {"fuse-attention", "inline", "it knows the softmax by its name"},
       {"inline", "autodiff", "gradients are made for primitives, not for calls"},
       {"simplify-scan", "fuse-kernels", "kernels hide what a step computes"},
       {"distribute-scan", "fuse-kernels", "kernels hide what a step computes"},

@@ -28,7 +28,7 @@ INSTANTIATE_TEST_SUITE_P(
                     Program{"seq2seq",
                             {{"batch", "3"}, {"source_steps", "4"}, {"target_steps", "3"}, {"units", "9"}}},
                     Program{"tagger", {{"batch", "3"}, {"steps", "4"}, {"words", "11"}}},
-                    Program{"gpt", {{"batch", "2"}, {"steps", "6"}, {"width", "16"}, {"layers", "2"}}},
+                    Program{"gpt", {{"batch", "2"}, {"steps", "10"}, {"width", "16"}, {"layers", "2"}}},
                     Program{"word2vec", {{"batch", "5"}, {"words", "16"}, {"depth", "5"}, {"width", "12"}}}),
     [](const auto& info) { return info.param.name; });
 

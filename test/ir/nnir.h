@@ -22,7 +22,7 @@ struct Parsed {
 };
 
 // A module with one composite @f of one op. `operands`: types, separated by semicolons. `op`: the op's name,
-// `attributes`: in braces or empty, `results`: types.
+// `attributes`: in braces or empty, `results`: types, separated likewise; the first is the composite's.
 inline std::string one_op(const std::string& operands, const std::string& op, const std::string& attributes,
                           const std::string& results) {
   std::string arguments, values;
@@ -34,8 +34,13 @@ inline std::string one_op(const std::string& operands, const std::string& op, co
     values += (i ? ", " : " ") + name;
     begin = end + 1;
   }
-  return "module @m { composite @f(" + arguments + ") -> (r: " + results + ") {\n%r = " + op + values + " " +
-         attributes + " : " + results + "\nreturn %r\n} }";
+  std::string types = results;
+  int count = 1;
+  for (size_t at = types.find(';'); at != types.npos; at = types.find(';', at), ++count) types[at] = ',';
+  const bool several = count > 1;
+  return "module @m { composite @f(" + arguments + ") -> (r: " + results.substr(0, results.find(';')) +
+         ") {\n%r" + (several ? ":" + std::to_string(count) : "") + " = " + op + values + " " + attributes +
+         " : " + types + "\nreturn %r" + (several ? "#0" : "") + "\n} }";
 }
 
 }  // namespace nncc::test

@@ -282,6 +282,33 @@ std::vector<Case> gradient_cases() {
       return b.add(Op::Reverse, {x[0]}, {{Attr::Axes, axes}});
     });
 
+  // Positions on either axis, all keys or those that come first or that a mask lets through.
+  for (const int64_t axis : {1, 2}) {
+    for (const int kind : {0, 1, 2}) {
+      const Shape q = axis == 2 ? Shape{2, 1, 3, 2} : Shape{2, 3, 1, 2},
+                  k = axis == 2 ? Shape{2, 1, 4, 2} : Shape{2, 4, 1, 2},
+                  v = axis == 2 ? Shape{2, 1, 4, 3} : Shape{2, 4, 1, 3},
+                  y = axis == 2 ? Shape{2, 1, 3, 3} : Shape{2, 3, 1, 3};
+      const Attributes attributes{{Attr::Axis, axis}, {Attr::Causal, kind == 1}};
+      const auto operands = [=](GraphBuilder& b, const Values& x) {
+        Values all = x;
+        if (kind == 2) {
+          Literal mask = Literal::splat_int({DType::Bool, {1, 1, 3, 4}}, 1).dense();
+          for (const int64_t hidden : {1, 6, 8}) mask.set_int(hidden, 0);
+          all.push_back(b.constant(mask));
+        }
+        return all;
+      };
+      add(Op::Attention, {q, k, v}, {},
+          [=](GraphBuilder& b, const Values& x) { return b.add(Op::Attention, operands(b, x), attributes); });
+      for (const int result : {0, 1, 2})
+        add(Op::AttentionGradient, {y, q, k, v}, {}, [=](GraphBuilder& b, const Values& x) {
+          return Value{b.add_multi(Op::AttentionGradient, operands(b, x),
+                                   {b.type(x[1]), b.type(x[2]), b.type(x[3])}, attributes),
+                       result};
+        });
+    }
+  }
   for (const auto& [a, b] : std::vector<std::pair<Shape, Shape>>{{{3, 4}, {4, 2}},
                                                                  {{1, 4}, {4, 1}},
                                                                  {{3, 1}, {1, 5}},
