@@ -74,7 +74,7 @@ std::span<const NamedPipeline> named_pipelines() {
        "canonicalize,cse,dce,"
        "widen-scalars,sparse-updates,flatten-updates,reduce-strength,fold-batch-norm,assign-layout,simplify-"
        "scan,"
-       "hoist-weights,block-statistics,fuse-kernels,rematerialize,plan-memory"},
+       "hoist-weights,fuse-kernels,rematerialize,plan-memory"},
   };
   return kPipelines;
 }
